@@ -27,8 +27,9 @@ for group in "${groups[@]}"; do
   esac
 done
 
-command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   fail "only Debian 12 is supported: install by hand what this script lists (${packages[*]})"
+fi
 
 missing=()
 for package in "${packages[@]}"; do
