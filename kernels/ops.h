@@ -187,10 +187,12 @@ inline constexpr int kTopLogprobsMax = 20;
 
 // How one row of logits becomes a token. Order: allowed set, bias, repetition penalty (positive
 // logits are divided, others multiplied), frequency and presence penalty, bans, temperature, top_k,
-// top_p, min_p, draw. The draw is Gumbel-max: argmax over the surviving ids of  logit / temperature
-// + g,  where g = -log(-log(u)) and u in (0, 1) comes from Philox4x32-10 (Salmon et al. 2011) with
-// key = seed and counter = (token id / 4, sample_index, position low, position high), lane token id
-// % 4; ties go to the lower id. The exact mapping of 32 random bits to u is in kernels/philox.h.
+// top_p, min_p, draw. The draw is Gumbel-max: the surviving id with the largest
+//   (logit - max logit) / temperature + g,   ties to the lower id,
+// with g = -log(-log(u)), u = (b + 1/2) / 2^32 and b one word of Philox4x32-10 (Salmon et al. 2011)
+// with key = seed (low word first) and counter = (token id / 4, sample_index, position low,
+// position high), word token id % 4. kernels/philox.h fixes the noise and kernels/sampling_rule.h
+// every other step bit by bit: equal logits give equal tokens on every backend.
 struct SamplingRow {
   float temperature = 1;  // 0: greedy
   int32_t top_k = 0;      // 0: off
