@@ -238,7 +238,9 @@ absl::StatusOr<ParseOutcome> OptionTable::Parse(int argc, const char* const* arg
     } else if (option.value_name.empty()) {
       parsed.push_back(app.add_flag("--" + option.name));
     } else {
-      parsed.push_back(app.add_option("--" + option.name, values[i])->expected(1)->take_all());
+      // One value per flag, however often the flag comes.
+      CLI::Option* added = app.add_option("--" + option.name, values[i]);
+      parsed.push_back(added->take_all()->allow_extra_args(false));
     }
   }
   try {
