@@ -6,6 +6,7 @@
 // Synchronize() waits.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -54,9 +55,23 @@ class Backend {
   virtual absl::Status Reserve(const BackendLimits& limits) = 0;
   // Repacks a weight; runs on all of the backend's threads.
   virtual absl::StatusOr<std::unique_ptr<PackedMatrix>> Pack(const MatrixSource& source) = 0;
+  // Bytes that Pack would keep resident for a weight [rows, cols]; for planning memory.
+  virtual size_t PackedBytes(int64_t rows, int64_t cols) const {
+    return static_cast<size_t>(rows) * static_cast<size_t>(cols) * SizeOf(activation_dtype());
+  }
   virtual absl::StatusOr<std::unique_ptr<KvCache>> CreateKvCache(const KvCacheShape& shape) = 0;
   // Bytes that CreateKvCache would take for one block of all layers.
   virtual size_t KvBytesPerBlock(const KvCacheShape& shape) const = 0;
+
+  // Copies between the host's memory and the backend's, in order with ops. Download returns when
+  // the bytes are there; Upload may return before `from` has been read on devices, so keep it until
+  // Synchronize(). The defaults serve backends whose memory is the host's.
+  virtual void Upload(void* to, const void* from, size_t size_bytes) {
+    std::memcpy(to, from, size_bytes);
+  }
+  virtual void Download(void* to, const void* from, size_t size_bytes) {
+    std::memcpy(to, from, size_bytes);
+  }
 
   virtual void Embed(const EmbedArgs& args) = 0;
   virtual void RmsNorm(const RmsNormArgs& args) = 0;

@@ -132,12 +132,17 @@ struct RopeKvWriteArgs {
   Matrix q_out;  // activation [T, H * D]
 };
 
-// Paged ragged attention. For new token t at position m of sequence s, query head h, KV head g = h
-// / (H / K):
+// Positions of one softmax chunk; part of every backend's numerics.
+inline constexpr int kAttentionChunkTokens = 256;
+
+// Paged ragged attention. For new token t at position m of sequence s, query head h, KV head
+// g = h / (H / K):
 //   out[t, h, :] = softmax_j(scale * q[t, h] . k[j, g]) v[j, g]
 // over positions j <= m with j > m - sliding_window (0: no window), j read through the block table.
-// Softmax is computed online over chunks of 256 absolute positions, merged in order (Dao et al.
-// 2022; Kwon et al. 2023), so that its bits do not depend on how the sequence was cut into steps.
+// With a tree mask, t sees all cached tokens and the new tokens its mask names (itself included),
+// which together hold each position 0 .. m once. Softmax is computed online over chunks of
+// kAttentionChunkTokens absolute positions, merged in order (Dao et al. 2022; Kwon et al. 2023), so
+// that its bits do not depend on how the sequence was cut into steps.
 struct AttentionArgs {
   const RaggedBatch* batch = nullptr;
   Matrix q;           // activation [T, H * D]
