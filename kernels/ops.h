@@ -233,7 +233,7 @@ struct SampledToken {
 
 struct SampleArgs {
   Matrix logits;                      // float32 [R, V]; contents are not kept
-  const SamplingRow* rows = nullptr;  // [R]
+  const SamplingRow* rows = nullptr;  // [R]; rows and what they point to are in host memory
   SampledToken* out = nullptr;        // [R], host memory
 };
 
