@@ -25,3 +25,14 @@ for module in "${MODULES[@]}"; do
   }
   touch "$stamp"
 done
+
+# The schema of ServiceMonitor is published in a Go module too; the chart's test validates against it.
+OPERATOR=github.com/prometheus-operator/prometheus-operator@v0.85.0
+crd=$BANYAN_CACHE/crds/servicemonitors.yaml
+if [[ ! -f $crd ]]; then
+  dir=$(cd /tmp && GOTOOLCHAIN=local GOFLAGS=-mod=mod go mod download -json "$OPERATOR" |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')
+  mkdir -p "$(dirname "$crd")"
+  cp "$dir/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" "$crd"
+  chmod 644 "$crd"
+fi
