@@ -58,7 +58,7 @@ absl::Status CheckExposure(const ListenAddress& address, TransportSecurity secur
                       address.ToString()));
 }
 
-absl::Status ExplainBindFailure(const ListenAddress& address, std::string_view what) {
+absl::Status ProbeListen(const ListenAddress& address, std::string_view what) {
   const std::string name = address.ToString();
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -83,7 +83,7 @@ absl::Status ExplainBindFailure(const ListenAddress& address, std::string_view w
   close(fd);
   switch (error) {
     case 0:
-      return absl::UnavailableError(absl::StrFormat("%s: cannot listen on %s", what, name));
+      return absl::OkStatus();
     case EADDRINUSE:
       return absl::UnavailableError(
           absl::StrFormat("%s: %s is in use by another process: stop it (`ss -ltnp 'sport = :%d'` "
@@ -99,6 +99,13 @@ absl::Status ExplainBindFailure(const ListenAddress& address, std::string_view w
       return absl::UnavailableError(
           absl::StrFormat("%s: cannot listen on %s: %s", what, name, std::strerror(error)));
   }
+}
+
+absl::Status ExplainBindFailure(const ListenAddress& address, std::string_view what) {
+  const absl::Status status = ProbeListen(address, what);
+  if (!status.ok()) return status;
+  return absl::UnavailableError(
+      absl::StrFormat("%s: cannot listen on %s", what, address.ToString()));
 }
 
 }  // namespace banyan::rpc

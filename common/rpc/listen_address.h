@@ -33,8 +33,11 @@ absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text, std::str
 // FAILED_PRECONDITION where `security` does not allow the address; says which flag does.
 absl::Status CheckExposure(const ListenAddress& address, TransportSecurity security);
 
-// Why binding `address` failed, as UNAVAILABLE: tries it once more and translates errno ("is in use
-// by another process; ..."). `what` names the port's purpose, for example "worker port".
+// Whether `address` could be listened on now; else UNAVAILABLE with one sentence that says why ("is
+// in use by another process: ..."). `what` names the port's purpose, for example "worker port".
+absl::Status ProbeListen(const ListenAddress& address, std::string_view what);
+
+// Why listening on `address` has failed: the same sentence, never OK.
 absl::Status ExplainBindFailure(const ListenAddress& address, std::string_view what);
 
 }  // namespace banyan::rpc

@@ -221,6 +221,43 @@ absl::Status OptionTable::ApplyEnvironment() {
   return absl::OkStatus();
 }
 
+absl::Status OptionTable::ApplyFlag(size_t index, const std::vector<std::string>& values) {
+  const std::string flag = "--" + options_[index].name;
+  if (values.size() > 1 && !options_[index].repeated) {
+    return absl::InvalidArgumentError(flag + ": given more than once");
+  }
+  for (const std::string& value : values) {
+    BANYAN_RETURN_IF_ERROR(Apply(index, flag, value, OptionOrigin::kFlag));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OptionTable::ApplyExtras(const std::vector<std::string>& extras) {
+  std::vector<std::string> names = {"help", "version"};
+  for (const OptionInfo& option : options_) {
+    if (!option.positional) names.push_back(option.name);
+  }
+  size_t next = 0;
+  for (const std::string& extra : extras) {
+    if (extra == "--") continue;
+    if (extra.starts_with("-") && extra.size() > 1) {
+      const std::string bare = extra.substr(extra.find_first_not_of('-'));
+      const auto nearest = NearestName(bare.substr(0, bare.find('=')), names);
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "unknown flag %s%s; see %s --help", QuoteValue(extra),
+          nearest.has_value() ? ", did you mean --" + *nearest + "?" : "", program_));
+    }
+    while (next < options_.size() && !options_[next].positional) ++next;
+    if (next == options_.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("unexpected argument %s; see %s --help", QuoteValue(extra), program_));
+    }
+    BANYAN_RETURN_IF_ERROR(Apply(next, options_[next].name, extra, OptionOrigin::kFlag));
+    ++next;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ParseOutcome> OptionTable::Parse(int argc, const char* const* argv) {
   CLI::App app(summary_, program_);
   app.set_help_flag();
@@ -253,38 +290,10 @@ absl::StatusOr<ParseOutcome> OptionTable::Parse(int argc, const char* const* arg
 
   for (size_t i = 0; i < options_.size(); ++i) {
     if (parsed[i] == nullptr || parsed[i]->count() == 0) continue;
-    const std::string flag = "--" + options_[i].name;
     if (options_[i].value_name.empty()) values[i] = parsed[i]->results();
-    if (values[i].size() > 1 && !options_[i].repeated) {
-      return absl::InvalidArgumentError(flag + ": given more than once");
-    }
-    for (const std::string& value : values[i]) {
-      BANYAN_RETURN_IF_ERROR(Apply(i, flag, value, OptionOrigin::kFlag));
-    }
+    BANYAN_RETURN_IF_ERROR(ApplyFlag(i, values[i]));
   }
-  // What is left: positional arguments in order, and what nobody knows.
-  std::vector<std::string> names = {"help", "version"};
-  for (const OptionInfo& option : options_) {
-    if (!option.positional) names.push_back(option.name);
-  }
-  size_t next = 0;
-  for (const std::string& extra : app.remaining()) {
-    if (extra == "--") continue;
-    if (extra.starts_with("-") && extra.size() > 1) {
-      const std::string bare = extra.substr(extra.find_first_not_of('-'));
-      const auto nearest = NearestName(bare.substr(0, bare.find('=')), names);
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "unknown flag %s%s; see %s --help", QuoteValue(extra),
-          nearest.has_value() ? ", did you mean --" + *nearest + "?" : "", program_));
-    }
-    while (next < options_.size() && !options_[next].positional) ++next;
-    if (next == options_.size()) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("unexpected argument %s; see %s --help", QuoteValue(extra), program_));
-    }
-    BANYAN_RETURN_IF_ERROR(Apply(next, options_[next].name, extra, OptionOrigin::kFlag));
-    ++next;
-  }
+  BANYAN_RETURN_IF_ERROR(ApplyExtras(app.remaining()));
   BANYAN_RETURN_IF_ERROR(ApplyEnvironment());
   for (const OptionInfo& option : options_) {
     if (option.required && option.origin == OptionOrigin::kDefault) {

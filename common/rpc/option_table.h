@@ -105,6 +105,9 @@ class OptionTable {
                   std::string default_text, Store store);
   absl::Status Apply(size_t index, const std::string& source, const std::string& value,
                      OptionOrigin origin);
+  absl::Status ApplyFlag(size_t index, const std::vector<std::string>& values);
+  // Positional arguments in order, and what nobody knows.
+  absl::Status ApplyExtras(const std::vector<std::string>& extras);
   absl::Status ApplyEnvironment();
 
   std::string program_;

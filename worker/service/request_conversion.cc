@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "common/base/log.h"
 #include "common/rpc/errors.h"
 #include "common/rpc/request_id.h"
 #include "worker/service/field_checks.h"
@@ -211,6 +212,26 @@ void ConvertResume(const v1::ResumeState& wire, const ConversionLimits& limits, 
 }
 
 }  // namespace
+
+GenerationDefaults UsableDefaults(const GenerationDefaults& defaults) {
+  GenerationDefaults usable = defaults;
+  const auto keep = [](const char* name, auto& value, double min, double max) {
+    if (!value.has_value()) return;
+    const auto number = static_cast<double>(*value);
+    if (number >= min && number <= max) return;
+    Log(LogSeverity::kWarning, "generation_default_dropped")
+        .Field("field", name)
+        .Field("value", number);
+    value.reset();
+  };
+  constexpr double kAbove0 = 1e-6;
+  keep("temperature", usable.temperature, 0, 10);
+  keep("top_p", usable.top_p, kAbove0, 1);
+  keep("top_k", usable.top_k, 0, 2147483647);
+  keep("min_p", usable.min_p, 0, 1);
+  keep("repetition_penalty", usable.repetition_penalty, kAbove0, 10);
+  return usable;
+}
 
 absl::StatusOr<Request> ConvertRequest(const v1::GenerateTokensRequest& wire,
                                        const ConversionLimits& limits) {

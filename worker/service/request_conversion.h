@@ -39,4 +39,8 @@ inline constexpr uint32_t kResumeAttemptMax = 1'000;
 absl::StatusOr<Request> ConvertRequest(const v1::GenerateTokensRequest& wire,
                                        const ConversionLimits& limits);
 
+// The model's sampling defaults without those that no request could ask for; each dropped one is
+// logged.
+GenerationDefaults UsableDefaults(const GenerationDefaults& defaults);
+
 }  // namespace banyan::worker

@@ -74,6 +74,11 @@ class WatchStream : public grpc::ServerWriteReactor<Message>, public Watcher {
       this->Finish(grpc::Status::CANCELLED);
       return kHubIdlePeriod;
     }
+    if (hub_.closed()) {
+      closed_ = true;
+      this->Finish(rpc::Error(rpc::ErrorReason::kWorkerDraining, "the worker shuts down").ToGrpc());
+      return kHubIdlePeriod;
+    }
     message_.Clear();
     const WatchStep step = Next(now, message_);
     switch (step.action) {

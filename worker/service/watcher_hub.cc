@@ -34,6 +34,11 @@ void WatcherHub::Remove(Watcher* watcher) {
   watchers_.erase(watcher);
 }
 
+void WatcherHub::Close() {
+  closed_ = true;
+  Wake();
+}
+
 void WatcherHub::Wake() {
   {
     const std::lock_guard lock(wake_mutex_);

@@ -5,6 +5,7 @@
 // Thread-safe. A watcher is never ticked by two threads at once, nor after Remove has returned.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <set>
@@ -39,6 +40,10 @@ class WatcherHub {
   void Add(Watcher* watcher);
   void Remove(Watcher* watcher);
 
+  // Every stream ends at its next tick: the process goes. Call TickAll (or let the thread) after.
+  void Close();
+  bool closed() const { return closed_; }
+
   // Something happened (a step, a change of state): tick soon. Cheap; any thread.
   void Wake();
   // One round over all watchers; the time until the next is due, at most kHubIdlePeriod.
@@ -53,6 +58,7 @@ class WatcherHub {
 
   std::mutex wake_mutex_;
   std::condition_variable wake_;
+  std::atomic<bool> closed_{false};
   bool woken_ = false;
   bool stopping_ = false;
   std::thread thread_;

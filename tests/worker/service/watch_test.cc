@@ -137,6 +137,18 @@ TEST_F(LoadWatchTest, EachRouterHearsOfItsOwnDispatches) {
   other->TryCancel();
 }
 
+TEST_F(LoadWatchTest, AWorkerThatGoesEndsItsStreams) {
+  const auto context = Context();
+  Reader reader = Watch(*context, 9);
+  Read(reader);
+  hub_.Close();
+  hub_.TickAll();
+  v1::WatchLoadResponse report;
+  EXPECT_FALSE(reader->Read(&report));
+  EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpcStatus(reader->Finish())),
+            rpc::ErrorReason::kWorkerDraining);
+}
+
 TEST_F(LoadWatchTest, IntervalHasLimits) {
   for (const uint32_t bad : {9u, 10'001u}) {
     const auto context = Context();
