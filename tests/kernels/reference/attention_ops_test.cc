@@ -173,26 +173,27 @@ TEST_F(AttentionOpsTest, SequencesOfOneBatchDoNotSeeEachOther) {
 }
 
 TEST_F(AttentionOpsTest, APathThroughADraftTreeHasTheBitsOfPlainDecoding) {
-  // 254 cached tokens, so that the path crosses a chunk boundary. Slots (new tokens):
-  //   0: position 254    1: position 255, sibling    2: position 255 after 0    3: 256 after 2
+  // 254 cached tokens, so that the path crosses a chunk boundary. New tokens by slot, which is not
+  // the order of positions:
+  //   0: position 254    1: position 256 after 2    2: position 255 after 0    3: 255, sibling of 2
   constexpr int kCached = 254;
   const std::vector<int> blocks = Iota(70);
   const std::vector<float> whole = RunWhole(kCached + 3);
   auto cache = MakeCache(70);
   Run(OwnedBatch({0}, {kCached}, {blocks}), Iota(kCached), *cache);
   OwnedBatch tree({kCached}, {4}, {blocks});
-  tree.SetPositions({kCached, kCached + 1, kCached + 1, kCached + 2});
-  tree.SetTree({{0}, {0, 1}, {0, 2}, {0, 2, 3}});
+  tree.SetPositions({kCached, kCached + 2, kCached + 1, kCached + 1});
+  tree.SetTree({{0}, {0, 1, 2}, {0, 2}, {0, 3}});
   const std::vector<float> out =
-      Run(tree, {kCached, kCached + 50, kCached + 1, kCached + 2}, *cache);
+      Run(tree, {kCached, kCached + 2, kCached + 1, kCached + 50}, *cache);
   const auto row = [](const std::vector<float>& values, int index) {
     const auto begin = values.begin() + index * static_cast<int>(kOutCols);
     return std::vector<float>(begin, begin + static_cast<int>(kOutCols));
   };
   EXPECT_EQ(row(out, 0), row(whole, kCached));
   EXPECT_EQ(row(out, 2), row(whole, kCached + 1));
-  EXPECT_EQ(row(out, 3), row(whole, kCached + 2));
-  EXPECT_NE(row(out, 1), row(whole, kCached + 1));
+  EXPECT_EQ(row(out, 1), row(whole, kCached + 2));
+  EXPECT_NE(row(out, 3), row(whole, kCached + 1));
 }
 
 TEST_F(AttentionOpsTest, CopiedBlocksServeAsWellAsTheOriginals) {

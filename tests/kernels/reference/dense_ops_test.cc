@@ -134,9 +134,9 @@ TEST(ReferenceGatherRowsTest, CopiesTheNamedRowsOfEitherDtype) {
 
 TEST(BFloat16Test, RoundsToNearestEvenAndKeepsNanAndInfinity) {
   EXPECT_EQ(RoundToBFloat16(1.0f), 1.0f);
-  EXPECT_EQ(RoundToBFloat16(1.00390625f), 1.0f);          // tie, down to even
-  EXPECT_EQ(RoundToBFloat16(1.01171875f), 1.015625f);     // tie, up to even
-  EXPECT_EQ(RoundToBFloat16(-1.004f), -1.0078125f);  // above the tie
+  EXPECT_EQ(RoundToBFloat16(1.00390625f), 1.0f);       // tie, down to even
+  EXPECT_EQ(RoundToBFloat16(1.01171875f), 1.015625f);  // tie, up to even
+  EXPECT_EQ(RoundToBFloat16(-1.004f), -1.0078125f);    // above the tie
   EXPECT_TRUE(std::isnan(RoundToBFloat16(std::bit_cast<float>(0x7F800001u))));
   EXPECT_TRUE(std::isinf(RoundToBFloat16(3.4e38f)));
 }

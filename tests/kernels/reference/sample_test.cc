@@ -85,6 +85,7 @@ TEST(ReferenceSampleTest, TopPKeepsTheTokenThatReachesTheMass) {
   EXPECT_EQ(Support(logits, {.top_p = 0.6f}), (std::set<TokenId>{0, 1}));
   EXPECT_EQ(Support(logits, {.top_p = 0.8f}), (std::set<TokenId>{0, 1, 2}));
   EXPECT_EQ(Support(logits, {.top_p = 1e-9f}), (std::set<TokenId>{1}));
+  EXPECT_EQ(Support({0, 0}, {.top_p = 0.5f}), (std::set<TokenId>{0}));  // reached exactly
   // After top_k the mass is that of the kept ones: 0.5 / 0.75 > 0.6.
   EXPECT_EQ(Support(logits, {.top_k = 2, .top_p = 0.6f}), (std::set<TokenId>{1}));
 }
