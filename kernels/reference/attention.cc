@@ -52,7 +52,7 @@ int64_t ListSeenSlots(const RaggedBatch& batch, int t, std::vector<int64_t>& slo
   for (int j = 0; j < num_new; ++j) {
     if ((mask[j / 64] >> (j % 64) & 1) != 0) slots[static_cast<size_t>(count++)] = num_cached + j;
   }
-  std::stable_sort(slots.begin() + num_cached, slots.begin() + count, [&](int64_t a, int64_t b) {
+  std::sort(slots.begin() + num_cached, slots.begin() + count, [&](int64_t a, int64_t b) {
     return batch.positions[first_token + a - num_cached] <
            batch.positions[first_token + b - num_cached];
   });
