@@ -83,7 +83,8 @@ void ModelExecutor::CopyBlocks(const std::vector<BlockCopy>& copies) {
 }
 
 void ModelExecutor::Sample(int32_t begin, int32_t end, StepResult& result) {
-  const kernels::Matrix logits = model_->ComputeLogits(batch_->sample_rows() + begin, end - begin);
+  const kernels::Matrix logits =
+      model_->ComputeLogits(batch_->UploadSampleRows(begin, end), end - begin);
   model_->backend().Sample(
       {.logits = logits, .rows = rows_.data() + begin, .out = result.tokens.data() + begin});
 }

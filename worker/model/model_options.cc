@@ -20,18 +20,19 @@ absl::Status CheckRange(const char* name, int64_t value, int64_t low, int64_t hi
 int64_t MaxContextLength(const ModelConfig& config) {
   const RopeScaling& scaling = config.rope_scaling;
   if (scaling.type == RopeScalingType::kNone || scaling.type == RopeScalingType::kLlama3) {
-    return config.context_length;
+    return std::min<int64_t>(config.context_length, kContextTokensMax);
   }
   const int64_t original =
       scaling.original_context_length > 0 ? scaling.original_context_length : config.context_length;
   const double stretched = std::floor(static_cast<double>(original) * scaling.factor);
-  return std::max(config.context_length, static_cast<int64_t>(std::min(stretched, 1e9)));
+  const double longest = std::max(stretched, static_cast<double>(config.context_length));
+  return static_cast<int64_t>(std::min(longest, static_cast<double>(kContextTokensMax)));
 }
 
 absl::StatusOr<ModelOptions> ResolveOptions(const ModelConfig& config, ModelOptions options) {
   if (options.context_length == 0) {
     options.context_length =
-        static_cast<int32_t>(std::min<int64_t>(config.context_length, 1 << 30));
+        static_cast<int32_t>(std::min<int64_t>(config.context_length, kContextTokensMax));
   }
   BANYAN_RETURN_IF_ERROR(
       CheckRange("context_length", options.context_length, 1, MaxContextLength(config)));

@@ -7,21 +7,30 @@
 #include "common/base/status_macros.h"
 
 namespace banyan::worker {
+namespace {
+
+int64_t BlocksFor(int64_t num_tokens, int64_t block_size) {
+  return (num_tokens + block_size - 1) / block_size;
+}
+
+int64_t LengthOf(const SequencePlan& sequence) {
+  return int64_t{sequence.num_cached} + static_cast<int64_t>(sequence.new_tokens.size());
+}
+
+}  // namespace
 
 StepBatch::StepBatch(const StepLimits& limits, kernels::Backend& backend)
-    : limits_(limits),
-      backend_(backend),
-      table_pitch_((limits.options.context_length + limits.options.block_size - 1) /
-                   limits.options.block_size) {
+    : limits_(limits), backend_(backend) {
   const auto tokens = static_cast<size_t>(limits.options.max_step_tokens);
   const auto sequences = static_cast<size_t>(limits.options.max_sequences);
   num_cached_begin_ = query_begin_begin_ + sequences + 1;
   positions_begin_ = num_cached_begin_ + sequences;
   sequence_of_begin_ = positions_begin_ + tokens;
   token_ids_begin_ = sequence_of_begin_ + tokens;
-  sample_rows_begin_ = token_ids_begin_ + tokens;
-  block_tables_begin_ = sample_rows_begin_ + tokens;
-  host_.resize(block_tables_begin_ + sequences * static_cast<size_t>(table_pitch_));
+  sample_group_begin_ = token_ids_begin_ + tokens;
+  block_tables_begin_ = sample_group_begin_ + static_cast<size_t>(limits.options.max_logit_rows);
+  const int64_t table_max = BlocksFor(limits.options.context_length, limits.options.block_size);
+  host_.resize(block_tables_begin_ + sequences * static_cast<size_t>(table_max));
 }
 
 absl::StatusOr<std::unique_ptr<StepBatch>> StepBatch::Create(const StepLimits& limits,
@@ -35,7 +44,15 @@ void StepBatch::Fill(const StepPlan& plan) {
   const auto num_sequences = static_cast<int32_t>(plan.sequences.size());
   BANYAN_CHECK_LE(num_sequences, limits_.options.max_sequences);
   BANYAN_CHECK_LE(plan.num_tokens, limits_.options.max_step_tokens);
-  num_samples_ = 0;
+  table_pitch_ = 0;
+  for (const SequencePlan& sequence : plan.sequences) {
+    const int64_t length = LengthOf(sequence);
+    BANYAN_CHECK(sequence.num_cached >= 0 && !sequence.new_tokens.empty() &&
+                 length <= limits_.options.context_length)
+        << "sequence " << static_cast<int64_t>(sequence.sequence) << " of " << length << " tokens";
+    table_pitch_ = std::max(table_pitch_, BlocksFor(length, limits_.options.block_size));
+  }
+  sample_rows_.clear();
   int32_t row = 0;
   host_[query_begin_begin_] = 0;
   for (int32_t s = 0; s < num_sequences; ++s) {
@@ -56,17 +73,13 @@ void StepBatch::Fill(const StepPlan& plan) {
             .positions = Device<int32_t>(positions_begin_),
             .sequence_of = Device<int32_t>(sequence_of_begin_),
             .block_tables = Device<BlockId>(block_tables_begin_),
-            .block_table_pitch = table_pitch_,
+            .block_table_pitch = static_cast<int>(table_pitch_),
             .tree_mask = nullptr};
 }
 
 void StepBatch::AddSequence(const SequencePlan& sequence, int32_t index, int32_t first_row) {
   const auto num_new = static_cast<int32_t>(sequence.new_tokens.size());
-  const int64_t length = int64_t{sequence.num_cached} + num_new;
-  BANYAN_CHECK(sequence.num_cached >= 0 && num_new > 0 && length <= limits_.options.context_length)
-      << "sequence " << static_cast<int64_t>(sequence.sequence) << " of " << length << " tokens";
-  const auto block_size = int64_t{limits_.options.block_size};
-  const int64_t num_blocks = (length + block_size - 1) / block_size;
+  const int64_t num_blocks = BlocksFor(LengthOf(sequence), limits_.options.block_size);
   BANYAN_CHECK_LE(num_blocks, static_cast<int64_t>(sequence.block_table.size()));
 
   host_[num_cached_begin_ + static_cast<size_t>(index)] = sequence.num_cached;
@@ -87,9 +100,17 @@ void StepBatch::AddSequence(const SequencePlan& sequence, int32_t index, int32_t
   }
   for (const SamplePlan& sample : sequence.samples) {
     BANYAN_CHECK(sample.new_token >= 0 && sample.new_token < num_new);
-    BANYAN_CHECK_LT(num_samples_, limits_.options.max_step_tokens) << "more samples than tokens";
-    host_[sample_rows_begin_ + static_cast<size_t>(num_samples_++)] = first_row + sample.new_token;
+    sample_rows_.push_back(first_row + sample.new_token);
   }
+}
+
+const int32_t* StepBatch::UploadSampleRows(int32_t begin, int32_t end) {
+  BANYAN_CHECK(0 <= begin && begin <= end && end <= num_samples());
+  BANYAN_CHECK_LE(end - begin, limits_.options.max_logit_rows);
+  int32_t* group = Device<int32_t>(sample_group_begin_);
+  backend_.Upload(group, sample_rows_.data() + begin,
+                  static_cast<size_t>(end - begin) * sizeof(int32_t));
+  return group;
 }
 
 }  // namespace banyan::worker

@@ -31,9 +31,11 @@ class StepBatch {
   // All arrays are in the backend's memory and hold until the next Fill().
   const kernels::RaggedBatch& batch() const { return batch_; }
   const TokenId* token_ids() const { return Device<TokenId>(token_ids_begin_); }
-  // Row of [T, .] matrices of each sample, in plan order.
-  const int32_t* sample_rows() const { return Device<int32_t>(sample_rows_begin_); }
-  int32_t num_samples() const { return num_samples_; }
+  // Samples of the plan; a plan may draw several from one token.
+  int32_t num_samples() const { return static_cast<int32_t>(sample_rows_.size()); }
+  // Uploads which rows of [T, .] matrices samples [begin, end) draw from, in plan order. At most
+  // max_logit_rows; holds until the next call.
+  const int32_t* UploadSampleRows(int32_t begin, int32_t end);
 
  private:
   StepBatch(const StepLimits& limits, kernels::Backend& backend);
@@ -50,19 +52,19 @@ class StepBatch {
 
   const StepLimits limits_;
   kernels::Backend& backend_;
-  const int32_t table_pitch_;  // block table entries per sequence
   // One array of 32-bit words, in these parts.
   size_t query_begin_begin_ = 0;
   size_t num_cached_begin_ = 0;
   size_t positions_begin_ = 0;
   size_t sequence_of_begin_ = 0;
   size_t token_ids_begin_ = 0;
-  size_t sample_rows_begin_ = 0;
+  size_t sample_group_begin_ = 0;
   size_t block_tables_begin_ = 0;
   std::vector<int32_t> host_;
   std::unique_ptr<kernels::Buffer> device_;
   kernels::RaggedBatch batch_;
-  int32_t num_samples_ = 0;
+  int64_t table_pitch_ = 0;  // block table entries per sequence in this step
+  std::vector<int32_t> sample_rows_;
 };
 
 }  // namespace banyan::worker
