@@ -53,10 +53,10 @@ std::string_view TensorEncodingName(TensorEncoding encoding);
 enum class RowOrder : uint8_t { kAsStored, kInterleavedPairs };
 
 struct TensorView {
-  std::string name;
+  std::string name = {};
   TensorEncoding encoding = TensorEncoding::kF32;
-  std::vector<int64_t> shape;       // outermost first
-  std::span<const std::byte> data;  // in the mapped file
+  std::vector<int64_t> shape = {};       // outermost first
+  std::span<const std::byte> data = {};  // in the mapped file
   RowOrder row_order = RowOrder::kAsStored;
   int64_t rows_per_head = 0;  // with kInterleavedPairs
 

@@ -41,6 +41,9 @@ struct ModelConfig {
   double norm_epsilon = 1e-5;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
+  // [D / 2] or empty: each rotation frequency is divided by its entry, besides rope_scaling. How
+  // GGUF files carry Llama 3.1's scaling (tensor rope_freqs.weight).
+  std::vector<float> rope_frequency_divisors;
   // Tokens a query sees, itself included; 0: no window. Per layer, [L].
   std::vector<int64_t> sliding_window;
   bool tied_embeddings = false;
