@@ -1,0 +1,216 @@
+// SmolLM2-135M-Instruct (Apache-2.0), a real chat model, against goldens made with Hugging Face
+// Transformers in float32 (tests/golden/smollm2). Needs the model's GGUF file in BANYAN_MODEL_DIR
+// (default: ~/.cache/banyan/models) and is skipped without it. The reference backend runs the short
+// prompts, fast ones run everything. us-constitution.ids are the ids of us-constitution.txt by the
+// model's own tokenizer, int32 little-endian.
+#include <gtest/gtest.h>
+#include <simdjson.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/testing/paths.h"
+#include "tests/worker/model/model_fixture.h"
+#include "worker/model/model_executor.h"
+
+namespace banyan::worker::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr float kTolerance = 1e-3f;  // float32 against float64 differs by up to 2e-4
+constexpr int32_t kContextLength = 2048;
+constexpr int32_t kBlockSize = 16;
+constexpr int32_t kStepTokens = 512;
+constexpr size_t kShortPromptTokens = 40;  // what the reference backend is given
+
+fs::path ModelPath() {
+  const char* dir = std::getenv("BANYAN_MODEL_DIR");
+  const char* home = std::getenv("HOME");
+  const fs::path base = dir != nullptr
+                            ? fs::path(dir)
+                            : fs::path(home == nullptr ? "" : home) / ".cache/banyan/models";
+  return base / "SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
+fs::path GoldenPath(const std::string& name) {
+  return banyan::testing::GoldenDir() / "smollm2" / name;
+}
+
+struct Prompt {
+  std::string name;
+  std::vector<TokenId> ids;
+  std::vector<float> prompt_logprobs;  // of ids[1] ...
+  std::vector<TokenId> greedy;
+  std::vector<float> greedy_logprobs;
+};
+
+template <typename Out, typename In>
+std::vector<Out> ReadNumbers(simdjson::dom::element array) {
+  std::vector<Out> values;
+  for (simdjson::dom::element value : array.get_array()) {
+    values.push_back(static_cast<Out>(static_cast<In>(value)));
+  }
+  return values;
+}
+
+// A file of little-endian 32-bit values.
+template <typename T>
+std::vector<T> ReadBinary(const fs::path& path) {
+  std::vector<T> values(fs::file_size(path) / sizeof(T));
+  std::ifstream file(path, std::ios::binary);
+  file.read(reinterpret_cast<char*>(values.data()),
+            static_cast<std::streamsize>(values.size() * sizeof(T)));
+  EXPECT_TRUE(file.good()) << path;
+  return values;
+}
+
+std::vector<Prompt> ReadPrompts() {
+  std::vector<Prompt> prompts;
+  simdjson::dom::parser parser;
+  for (simdjson::dom::element line : parser.load_many(GoldenPath("prompts.jsonl").string())) {
+    prompts.push_back({.name = std::string(std::string_view(line["name"])),
+                       .ids = ReadNumbers<TokenId, int64_t>(line["ids"]),
+                       .prompt_logprobs = ReadNumbers<float, double>(line["prompt_token_logprobs"]),
+                       .greedy = ReadNumbers<TokenId, int64_t>(line["greedy"]["ids"]),
+                       .greedy_logprobs = ReadNumbers<float, double>(line["greedy"]["logprobs"])});
+  }
+  return prompts;
+}
+
+class SmolLm2Test : public ::testing::TestWithParam<TestBackend> {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(ModelPath())) GTEST_SKIP() << ModelPath() << " is not there";
+    auto checkpoint = Checkpoint::Open(ModelPath());
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    checkpoint_ = *std::move(checkpoint);
+  }
+  static bool is_fast() { return GetParam().name != "reference"; }
+  static ModelOptions Options() {
+    return {.max_step_tokens = kStepTokens,
+            .max_sequences = 1,
+            .context_length = kContextLength,
+            .block_size = kBlockSize};
+  }
+  void MakeExecutor() {
+    backend_ = GetParam().make();
+    auto model = LoadModel(*checkpoint_, *backend_, Options(), nullptr);
+    ASSERT_TRUE(model.ok()) << model.status();
+    executor_ = *ModelExecutor::Create(*std::move(model), kContextLength / kBlockSize);
+  }
+
+  // Runs tokens [begin, end) and draws one token per entry of `samples`.
+  std::vector<kernels::SampledToken> Step(const std::vector<TokenId>& tokens, size_t begin,
+                                          size_t end, std::vector<SamplePlan> samples) {
+    SequencePlan sequence;
+    sequence.num_cached = static_cast<int32_t>(begin);
+    sequence.new_tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                               tokens.begin() + static_cast<std::ptrdiff_t>(end));
+    sequence.block_table = PlainTable(kContextLength, kBlockSize);
+    sequence.samples = std::move(samples);
+    StepPlan plan;
+    plan.num_tokens = static_cast<int32_t>(end - begin);
+    plan.sequences.push_back(std::move(sequence));
+    StepResult result;
+    EXPECT_TRUE(executor_->Execute(plan, result).ok());
+    return result.tokens;
+  }
+  // log p(tokens[j + 1] | tokens[.. j]) for each j; afterwards the cache holds all tokens.
+  std::vector<float> PromptLogprobs(const std::vector<TokenId>& tokens) {
+    std::vector<float> logprobs;
+    for (size_t begin = 0; begin < tokens.size(); begin += kStepTokens) {
+      const size_t end = std::min(begin + kStepTokens, tokens.size());
+      std::vector<SamplePlan> samples;
+      for (size_t j = begin; j < end && j + 1 < tokens.size(); ++j) {
+        SamplePlan& sample = samples.emplace_back();
+        sample.new_token = static_cast<int32_t>(j - begin);
+        sample.row.forced = tokens[j + 1];
+        sample.row.num_logprobs = 0;
+      }
+      for (const kernels::SampledToken& token : Step(tokens, begin, end, samples)) {
+        logprobs.push_back(token.logprob);
+      }
+    }
+    return logprobs;
+  }
+
+  std::unique_ptr<Checkpoint> checkpoint_;
+  std::unique_ptr<kernels::Backend> backend_;
+  std::unique_ptr<ModelExecutor> executor_;
+};
+
+void ExpectNear(const std::vector<float>& actual, const std::vector<float>& expected,
+                const std::string& what) {
+  ASSERT_EQ(actual.size(), expected.size()) << what;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_NEAR(actual[i], expected[i], kTolerance) << what << " at " << i;
+  }
+}
+
+TEST_P(SmolLm2Test, PromptLogprobsAndGreedyIdsAreThoseOfTransformers) {
+  MakeExecutor();
+  int num_run = 0;
+  for (const Prompt& prompt : ReadPrompts()) {
+    if (!is_fast() && prompt.ids.size() > kShortPromptTokens) continue;
+    ++num_run;
+    ExpectNear(PromptLogprobs(prompt.ids), prompt.prompt_logprobs, prompt.name + " prompt");
+    std::vector<TokenId> tokens = prompt.ids;
+    std::vector<float> logprobs;
+    while (tokens.size() < prompt.ids.size() + prompt.greedy.size()) {
+      SamplePlan sample;
+      sample.row.temperature = 0;
+      sample.row.num_logprobs = 0;
+      const kernels::SampledToken next =
+          Step(tokens, tokens.size() - 1, tokens.size(), {sample})[0];
+      tokens.push_back(next.token);
+      logprobs.push_back(next.logprob);
+    }
+    const auto output = tokens.begin() + static_cast<std::ptrdiff_t>(prompt.ids.size());
+    EXPECT_EQ(std::vector<TokenId>(output, tokens.end()), prompt.greedy) << prompt.name;
+    ExpectNear(logprobs, prompt.greedy_logprobs, prompt.name + " greedy");
+  }
+  EXPECT_GE(num_run, is_fast() ? 13 : 8);
+}
+
+TEST_P(SmolLm2Test, LogitsAfterThePromptAreThoseOfTransformers) {
+  RunnableModel model(GetParam(), *checkpoint_, Options(), kContextLength / kBlockSize);
+  int num_run = 0;
+  for (const Prompt& prompt : ReadPrompts()) {
+    const fs::path path = GoldenPath("logits_last_" + prompt.name + ".f32");
+    if (!fs::exists(path)) continue;
+    if (!is_fast() && prompt.ids.size() > kShortPromptTokens) continue;
+    ++num_run;
+    const auto expected = ReadBinary<float>(path);
+    const SequenceRun run{prompt.ids, PlainTable(kContextLength, kBlockSize)};
+    ExpectNear(model.RunForLast(run, kStepTokens), expected, prompt.name);
+  }
+  EXPECT_EQ(num_run, is_fast() ? 3 : 2);
+}
+
+TEST_P(SmolLm2Test, PerplexityIsThatOfTransformers) {
+  if (!is_fast()) GTEST_SKIP() << "takes minutes on the reference backend";
+  MakeExecutor();
+  const std::vector<TokenId> ids = ReadBinary<TokenId>(GoldenPath("us-constitution.ids"));
+  ASSERT_EQ(ids.size(), 10710u);
+  double nll = 0;
+  int num_predictions = 0;
+  for (size_t begin = 0; begin < ids.size(); begin += 512) {
+    const auto first = ids.begin() + static_cast<std::ptrdiff_t>(begin);
+    const size_t size = std::min<size_t>(512, ids.size() - begin);
+    for (float logprob : PromptLogprobs({first, first + static_cast<std::ptrdiff_t>(size)})) {
+      nll -= double{logprob};
+      ++num_predictions;
+    }
+  }
+  EXPECT_EQ(num_predictions, 10689);
+  EXPECT_NEAR(std::exp(nll / num_predictions), 8.69202, 5e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SmolLm2Test, ::testing::ValuesIn(TestBackends()),
+                         [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace banyan::worker::testing
