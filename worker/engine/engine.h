@@ -4,6 +4,11 @@
 // Step() reads: take inbox, plan, run, commit, publish. All scheduler and cache state belongs to
 // the engine thread and has no locks; only inbox, sinks, stats and the cache event log cross
 // threads.
+//
+// Statuses carry their reason first, then a colon: "QUEUE_FULL: 512 requests wait, limit 512". The
+// reasons are those of docs/protocol.md. Submit: INVALID_FIELD, KV_CAPACITY_EXCEEDED, QUEUE_FULL,
+// REQUEST_ID_IN_USE, WORKER_DRAINING, WORKER_LOST. OnFinish: CANCELLED, DEADLINE_EXCEEDED,
+// QUEUE_TIMEOUT, WORKER_DRAINING, NON_FINITE_LOGITS, ENGINE_FAULT.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
+#include "worker/cache/cache_event.h"
 #include "worker/request/request.h"
 #include "worker/request/request_sink.h"
 #include "worker/request/step_executor.h"
@@ -38,16 +44,6 @@ struct EngineOptions {
 };
 
 enum class EngineState { kServing, kDraining, kDrained, kFailed };
-
-// What happened to the prefix cache, in order. `parent` is the hash before the first of `hashes`
-// (the salt where a sequence starts).
-struct CacheEvent {
-  enum class Kind : uint8_t { kStored, kRemoved, kCleared };
-  Kind kind = Kind::kStored;
-  BlockHash parent;
-  bool starts_sequence = false;  // kStored: `parent` is a salt
-  std::vector<BlockHash> hashes;
-};
 
 // The learned time of a step: base + per_prefill_token * p + per_sequence * n + per_kv_token * kv,
 // microseconds.
