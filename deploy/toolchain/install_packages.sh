@@ -8,7 +8,7 @@ set -euo pipefail
 
 BUILD=(g++ make cmake ninja-build pkg-config ccache mold python3 python3-venv
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev libprotoc-dev libabsl-dev prometheus-cpp-dev
-  libsimdjson-dev libxxhash-dev libcli11-dev libssl-dev libutf8proc-dev zlib1g-dev
+  libsimdjson-dev libxxhash-dev libcli11-dev nlohmann-json3-dev libssl-dev libutf8proc-dev zlib1g-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
 LINT=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19 shellcheck yamllint)
 TEST=(prometheus jq curl)
