@@ -39,7 +39,9 @@ RunnableModel::RunnableModel(const TestBackend& backend, const Checkpoint& check
       LoadModel(checkpoint, *backend_, options, nullptr);
   BANYAN_CHECK(model.ok()) << model.status().ToString();
   model_ = *std::move(model);
-  cache_ = *backend_->CreateKvCache(model_->CacheShape(num_blocks));
+  auto cache = backend_->CreateKvCache(model_->CacheShape(num_blocks));
+  BANYAN_CHECK(cache.ok()) << cache.status().ToString();
+  cache_ = *std::move(cache);
   batch_ = *StepBatch::Create({.options = model_->options(),
                                .vocabulary_size = model_->config().vocabulary_size,
                                .num_blocks = num_blocks},
