@@ -19,7 +19,7 @@ files() { git ls-files --cached --others --exclude-standard -- "$@" ':!proto/thi
 
 mapfile -t cpp < <(files '*.cc' '*.h' '*.cu' '*.cuh')
 mapfile -t shell < <(files '*.sh' .ci/run)
-mapfile -t yaml < <(files '*.yaml' '*.yml' ':!helm/*/templates')
+mapfile -t yaml < <(files '*.yaml' '*.yml' ':!helm/*/templates/*')
 check clang-format clang-format-19 --dry-run --Werror "${cpp[@]}"
 check layers python3 tests/lint/check_layers.py
 check tree python3 tests/lint/check_tree.py
