@@ -253,6 +253,15 @@ absl::Status WithReason(absl::Status status, ErrorReason reason) {
   return status;
 }
 
+absl::Status TakeReasonPrefix(const absl::Status& status) {
+  const std::string message(status.message());
+  const size_t colon = message.find(": ");
+  if (status.ok() || colon == std::string::npos) return status;
+  const std::optional<ErrorReason> reason = ParseErrorReason({message.data(), colon});
+  if (!reason.has_value()) return status;
+  return WithReason(absl::Status(status.code(), message.substr(colon + 2)), *reason);
+}
+
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   const absl::Status full = WithReason(status, DefaultReason(status.code()));

@@ -124,6 +124,10 @@ std::string QuoteValue(std::string_view value);
 // is returned unchanged.
 absl::Status WithReason(absl::Status status, ErrorReason reason);
 
+// Code without this library says a reason as the first word of its message: "QUEUE_FULL: 512
+// requests wait". Moves it into ErrorInfo; a status without one is returned unchanged.
+absl::Status TakeReasonPrefix(const absl::Status& status);
+
 // Adds the reason that a bare code has by default, so that ErrorInfo is always there. The details
 // travel as a serialised google.rpc.Status in grpc-status-details-bin.
 grpc::Status ToGrpcStatus(const absl::Status& status);

@@ -16,6 +16,7 @@ using rpc::ErrorReason;
 constexpr const char* kClassNames[kNumPriorities] = {"realtime", "interactive", "batch"};
 constexpr double kRetryMinS = 1;
 constexpr double kRetryMaxS = 120;
+constexpr Duration kDrainRetryDelay = std::chrono::seconds(1);
 
 double Milliseconds(Duration duration) { return ToSeconds(duration) * 1e3; }
 
@@ -26,25 +27,57 @@ Duration RetryDelay(const EngineStats& stats) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(wait_s));
 }
 
-// Why the engine did not take a request, with the reason that the wire names.
-absl::Status RefusalOf(const absl::Status& status, const Engine& engine) {
-  const std::string message(status.message());
-  switch (status.code()) {
+// The reason of a code, where the engine's message does not begin with one.
+ErrorReason RefusalReason(absl::StatusCode code) {
+  switch (code) {
     case absl::StatusCode::kResourceExhausted:
-      return rpc::Error(ErrorReason::kQueueFull, message)
-          .RetryAfter(RetryDelay(engine.Stats()))
-          .ToStatus();
+      return ErrorReason::kQueueFull;
     case absl::StatusCode::kFailedPrecondition:
-      return rpc::WithReason(status, ErrorReason::kKvCapacityExceeded);
+      return ErrorReason::kKvCapacityExceeded;
     case absl::StatusCode::kAlreadyExists:
-      return rpc::WithReason(status, ErrorReason::kRequestIdInUse);
+      return ErrorReason::kRequestIdInUse;
     case absl::StatusCode::kUnavailable:
-      return rpc::Error(ErrorReason::kWorkerDraining, message)
-          .RetryAfter(std::chrono::seconds(1))
-          .ToStatus();
+      return ErrorReason::kWorkerDraining;
+    case absl::StatusCode::kInvalidArgument:
+      return ErrorReason::kInvalidField;
     default:
-      return status;
+      return ErrorReason::kEngineFault;
   }
+}
+
+ErrorReason EndReason(absl::StatusCode code, const Engine& engine) {
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return ErrorReason::kWorkerDraining;
+    case absl::StatusCode::kResourceExhausted:
+      return ErrorReason::kQueueTimeout;
+    case absl::StatusCode::kCancelled:
+      return ErrorReason::kCancelled;
+    case absl::StatusCode::kDeadlineExceeded:
+      return ErrorReason::kDeadlineExceeded;
+    default:
+      // A fault of the executor ends the engine; one request's logits do not.
+      return engine.Stats().state == EngineState::kFailed ? ErrorReason::kEngineFault
+                                                          : ErrorReason::kNonFiniteLogits;
+  }
+}
+
+// Why the engine did not take a request, and when to try again where that may help.
+absl::Status RefusalOf(const absl::Status& engine_status, const Engine& engine) {
+  const absl::Status status =
+      rpc::WithReason(rpc::TakeReasonPrefix(engine_status), RefusalReason(engine_status.code()));
+  const ErrorReason reason = *rpc::ReasonOf(status);
+  rpc::Error error(reason, std::string(status.message()));
+  if (reason == ErrorReason::kQueueFull) error.RetryAfter(RetryDelay(engine.Stats()));
+  if (reason == ErrorReason::kWorkerDraining) error.RetryAfter(kDrainRetryDelay);
+  return error.ToStatus();
+}
+
+absl::Status EndOf(const absl::Status& engine_status, const Engine& engine) {
+  if (engine_status.ok()) return engine_status;
+  const absl::Status status = rpc::TakeReasonPrefix(engine_status);
+  if (rpc::ReasonOf(status).has_value()) return status;
+  return rpc::WithReason(status, EndReason(status.code(), engine));
 }
 
 std::string TraceIdOf(const grpc::CallbackServerContext& call) {
@@ -70,6 +103,7 @@ void GenerateCall::Submit(const v1::GenerateTokensRequest& wire,
   arrival_ = service_.clock.Now();
   request_id_ = wire.request_id().substr(0, rpc::kRequestIdBytesMax);
   trace_id_ = TraceIdOf(call);
+  const uint64_t turn = service_.engine.Stats().heartbeats;
   absl::StatusOr<Request> request = ConvertRequest(wire, service_.limits);
   absl::Status status = request.status();
   if (status.ok()) {
@@ -86,7 +120,10 @@ void GenerateCall::Submit(const v1::GenerateTokensRequest& wire,
     status = service_.engine.Submit(*std::move(request), self_);
     if (!status.ok()) status = RefusalOf(status, service_.engine);
   }
-  service_.dispatches.Record(wire.router_id(), wire.dispatch_sequence());
+  // The turn that runs may have emptied the inbox before: the one after it shows the request.
+  // What was refused is in no picture, and so in every one.
+  service_.dispatches.Record(wire.router_id(), wire.dispatch_sequence(),
+                             status.ok() ? turn + 2 : 0);
   if (status.ok()) return;
   const std::lock_guard lock(mutex_);
   submitted_ = false;
@@ -114,28 +151,12 @@ void GenerateCall::OnFinish(const absl::Status& status, const RequestUsage& usag
                             const RequestTiming& timing) {
   const std::lock_guard lock(mutex_);
   ended_ = true;
-  status_ = WithEngineReason(status);
+  status_ = EndOf(status, service_.engine);
   usage_ = usage;
   timing_ = timing;
   if (status.ok() && !gone_) queue_.End(usage, timing);
   if (status.code() == absl::StatusCode::kUnavailable) ++service_.handed_over;
   Pump();
-}
-
-absl::Status GenerateCall::WithEngineReason(const absl::Status& status) const {
-  switch (status.code()) {
-    case absl::StatusCode::kUnavailable:
-      return rpc::WithReason(status, ErrorReason::kWorkerDraining);
-    case absl::StatusCode::kResourceExhausted:
-      return rpc::WithReason(status, ErrorReason::kQueueTimeout);
-    case absl::StatusCode::kInternal:
-      // A fault of the executor ends the engine; one request's logits do not.
-      return rpc::WithReason(status, service_.engine.Stats().state == EngineState::kFailed
-                                         ? ErrorReason::kEngineFault
-                                         : ErrorReason::kNonFiniteLogits);
-    default:
-      return status;
-  }
 }
 
 void GenerateCall::Pump() {

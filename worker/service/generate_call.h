@@ -42,8 +42,6 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateTokensRes
   // Both with the mutex held.
   void Pump();
   void ObserveMessage(const v1::GenerateTokensResponse& message);
-  // Gives the engine's error its reason.
-  absl::Status WithEngineReason(const absl::Status& status) const;
   void WriteLogLine() const;
 
   ServiceContext& service_;

@@ -39,8 +39,6 @@ LoadWatch::LoadWatch(ServiceContext& service, const v1::WatchLoadRequest& reques
 LoadWatch::~LoadWatch() { --service_.load_watchers; }
 
 WatchStep LoadWatch::Next(TimePoint now, v1::WatchLoadResponse& message) {
-  // Before the stats: they then contain at least these dispatches.
-  const uint64_t seen = service_.dispatches.Seen(router_id_);
   const EngineStats stats = service_.engine.Stats();
   if (last_report_.has_value() && stats.state == last_state_) {
     const Duration age = now - *last_report_;
@@ -51,7 +49,7 @@ WatchStep LoadWatch::Next(TimePoint now, v1::WatchLoadResponse& message) {
   last_report_ = now;
   last_steps_ = stats.steps;
   last_state_ = stats.state;
-  message.set_dispatch_sequence_seen(seen);
+  message.set_dispatch_sequence_seen(service_.dispatches.Seen(router_id_, stats.heartbeats));
   message.set_sequence(++sequence_);
   Fill(stats, now, message);
   return {.action = WatchStep::Action::kWrite, .wait = interval_};

@@ -20,6 +20,7 @@
 namespace banyan::worker {
 namespace {
 
+constexpr int32_t kSamplesMax = 16;
 constexpr Duration kProgressPeriod = std::chrono::milliseconds(250);
 
 double SecondsSince(TimePoint begin) { return ToSeconds(Clock::Real().Now() - begin); }
@@ -85,6 +86,7 @@ void FillIdentity(const WorkerOptions& options, const Checkpoint& checkpoint,
   loaded.limits = {.model_fingerprint = identity.model_fingerprint,
                    .context_length = identity.context_length,
                    .vocabulary_size = identity.vocabulary_size,
+                   .num_samples_max = std::min(kSamplesMax, identity.max_running_sequences),
                    .defaults = UsableDefaults(checkpoint.generation_defaults())};
   loaded.eos_token_ids = config.eos_token_ids;
 }

@@ -31,6 +31,9 @@ std::string Describe(const ModelConfig& config) {
       rope.high_freq_factor, rope.beta_fast, rope.beta_slow, rope.attention_factor.value_or(-1),
       config.tied_embeddings ? 1 : 0);
   for (const int64_t window : config.sliding_window) text += absl::StrFormat(" w%d", window);
+  for (const float divisor : config.rope_frequency_divisors) {
+    text += absl::StrFormat(" r%a", static_cast<double>(divisor));
+  }
   for (const TokenId token : config.eos_token_ids) text += absl::StrFormat(" e%d", token);
   return text;
 }

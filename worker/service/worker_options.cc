@@ -1,5 +1,7 @@
 #include "worker/service/worker_options.h"
 
+#include "absl/strings/str_format.h"
+
 namespace banyan::worker {
 namespace {
 
@@ -93,6 +95,12 @@ absl::Status CheckOptions(const WorkerOptions& options) {
   if (options.kv_cache_tokens.has_value() && options.kv_cache_bytes.has_value()) {
     return absl::InvalidArgumentError(
         "--kv-cache-tokens and --kv-cache-bytes say the same thing: give one of them");
+  }
+  if (options.max_step_tokens < options.max_running_sequences) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "--max-step-tokens: a step of a full batch needs a token for each of the %d sequences "
+        "(--max-running-sequences), got %d",
+        options.max_running_sequences, options.max_step_tokens));
   }
   if (options.worker_id.size() > 128) {
     return absl::InvalidArgumentError("--worker-id: longer than 128 bytes");

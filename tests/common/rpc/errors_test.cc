@@ -84,6 +84,18 @@ TEST(ErrorsTest, WithReasonKeepsAReasonThatIsThere) {
   EXPECT_TRUE(WithReason(absl::OkStatus(), ErrorReason::kQueueTimeout).ok());
 }
 
+TEST(ErrorsTest, ReasonsAtTheHeadOfAMessageMoveIntoTheDetails) {
+  const absl::Status full = TakeReasonPrefix(absl::ResourceExhaustedError("QUEUE_FULL: 5 wait: 4"));
+  EXPECT_EQ(ReasonOf(full), ErrorReason::kQueueFull);
+  EXPECT_EQ(full.message(), "5 wait: 4");
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  for (const char* message : {"OTHER: x", "queue: full", "QUEUE_FULL", ""}) {
+    const absl::Status status = absl::InternalError(message);
+    EXPECT_EQ(TakeReasonPrefix(status), status);
+  }
+  EXPECT_TRUE(TakeReasonPrefix(absl::OkStatus()).ok());
+}
+
 TEST(ErrorsTest, ViolationsAreBoundedAndCountedInTheMessage) {
   std::vector<FieldViolation> violations;
   for (int i = 0; i < 40; ++i) violations.push_back({"f" + std::to_string(i), "is bad"});

@@ -125,6 +125,15 @@ TEST_F(GenerateTest, InvalidFieldsComeBackWithAllDetails) {
       HasSubstr("banyan_worker_requests_total{finish_reason=\"none\",outcome=\"invalid\"}"));
 }
 
+TEST_F(GenerateTest, ReasonsThatTheEngineSaysMoveIntoTheDetails) {
+  engine_.RefuseSubmits(absl::ResourceExhaustedError("QUEUE_FULL: 8 requests wait, limit 8"));
+  const absl::Status status = Refusal(TestRequest("r1"));
+  EXPECT_EQ(rpc::ReasonOf(status), rpc::ErrorReason::kQueueFull);
+  EXPECT_EQ(status.message(), "8 requests wait, limit 8");
+  engine_.RefuseSubmits(absl::UnavailableError("WORKER_LOST: the engine has failed"));
+  EXPECT_EQ(rpc::ReasonOf(Refusal(TestRequest("r2"))), rpc::ErrorReason::kWorkerLost);
+}
+
 struct Refused {
   const char* name;
   absl::Status engine;

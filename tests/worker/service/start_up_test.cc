@@ -54,6 +54,9 @@ TEST(WorkerOptionsTest, WhatDoesNotFitTogetherIsNamed) {
   options.kv_cache_bytes = 1;
   EXPECT_THAT(CheckFailure(options), HasSubstr("--kv-cache-tokens and --kv-cache-bytes"));
   options.kv_cache_bytes.reset();
+  options.max_step_tokens = 63;
+  EXPECT_THAT(CheckFailure(options), HasSubstr("--max-step-tokens"));
+  options.max_step_tokens = 64;
   options.worker_id = std::string(129, 'x');
   EXPECT_THAT(CheckFailure(options), HasSubstr("--worker-id"));
 }

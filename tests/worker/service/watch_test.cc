@@ -137,6 +137,24 @@ TEST_F(LoadWatchTest, EachRouterHearsOfItsOwnDispatches) {
   other->TryCancel();
 }
 
+TEST_F(LoadWatchTest, ADispatchIsSeenOnceTheStatsContainIt) {
+  engine_.ChangeStats([](EngineStats& stats) { stats.heartbeats = 7; });
+  const auto call = Context();
+  const auto stream = stub_->GenerateTokens(call.get(), TestRequest("r1"));
+  const auto submitted = engine_.WaitFor("r1");
+  submitted.sink->OnFinish(absl::CancelledError(""), {}, {});
+  v1::GenerateTokensResponse end;
+  EXPECT_FALSE(stream->Read(&end));  // the handler has returned
+  const auto context = Context();
+  Reader reader = Watch(*context, 9);
+  EXPECT_EQ(Read(reader).dispatch_sequence_seen(), 0u);
+  // Turn 8 may have taken its inbox before the request came; turn 9 has it.
+  engine_.ChangeStats([](EngineStats& stats) { stats.heartbeats = 9; });
+  Advance(100);
+  EXPECT_EQ(Read(reader).dispatch_sequence_seen(), 1u);
+  context->TryCancel();
+}
+
 TEST_F(LoadWatchTest, AWorkerThatGoesEndsItsStreams) {
   const auto context = Context();
   Reader reader = Watch(*context, 9);

@@ -102,22 +102,39 @@ TEST(WorkerMetricsTest, OutcomesCoverEveryCode) {
 
 TEST(DispatchLedgerTest, KeepsTheHighestByRouter) {
   DispatchLedger ledger;
-  EXPECT_EQ(ledger.Seen(1), 0u);
-  ledger.Record(1, 5);
-  ledger.Record(1, 4);
-  ledger.Record(2, 7);
-  EXPECT_EQ(ledger.Seen(1), 5u);
-  EXPECT_EQ(ledger.Seen(2), 7u);
+  EXPECT_EQ(ledger.Seen(1, 9), 0u);
+  ledger.Record(1, 5, 0);
+  ledger.Record(1, 4, 0);
+  ledger.Record(2, 7, 0);
+  EXPECT_EQ(ledger.Seen(1, 0), 5u);
+  EXPECT_EQ(ledger.Seen(2, 0), 7u);
+}
+
+TEST(DispatchLedgerTest, ADispatchShowsFromItsTurnOn) {
+  DispatchLedger ledger;
+  ledger.Record(1, 1, 10);
+  ledger.Record(1, 2, 12);
+  EXPECT_EQ(ledger.Seen(1, 9), 0u);
+  EXPECT_EQ(ledger.Seen(1, 10), 1u);
+  EXPECT_EQ(ledger.Seen(1, 11), 1u);
+  EXPECT_EQ(ledger.Seen(1, 12), 2u);
 }
 
 TEST(DispatchLedgerTest, ForgetsTheRouterThatWasSilentLongest) {
   DispatchLedger ledger;
-  for (uint64_t router = 1; router <= kRoutersMax; ++router) ledger.Record(router, router);
-  ledger.Record(1, 9);
-  ledger.Record(kRoutersMax + 1, 1);
-  EXPECT_EQ(ledger.Seen(1), 9u);
-  EXPECT_EQ(ledger.Seen(2), 0u);
-  EXPECT_EQ(ledger.Seen(kRoutersMax + 1), 1u);
+  for (uint64_t router = 1; router <= kRoutersMax; ++router) ledger.Record(router, router, 0);
+  ledger.Record(1, 9, 0);
+  ledger.Record(kRoutersMax + 1, 1, 0);
+  EXPECT_EQ(ledger.Seen(1, 0), 9u);
+  EXPECT_EQ(ledger.Seen(2, 0), 0u);
+  EXPECT_EQ(ledger.Seen(kRoutersMax + 1, 0), 1u);
+}
+
+TEST(DispatchLedgerTest, WhatNoOneAsksAboutIsBounded) {
+  DispatchLedger ledger;
+  for (uint64_t i = 1; i <= 2 * kPendingDispatchesMax; ++i) ledger.Record(1, i, i);
+  EXPECT_EQ(ledger.Seen(1, kPendingDispatchesMax), 0u);
+  EXPECT_EQ(ledger.Seen(1, 2 * kPendingDispatchesMax), 2 * kPendingDispatchesMax);
 }
 
 class CountingWatcher final : public Watcher {
