@@ -30,7 +30,8 @@ class ProgressLog {
  public:
   void operator()(size_t done, size_t total) {
     const TimePoint now = Clock::Real().Now();
-    if (done < total && now < next_) return;
+    if (complete_ || (done < total && now < next_)) return;
+    complete_ = done >= total;
     next_ = now + kProgressPeriod;
     const double seconds = std::max(ToSeconds(now - begin_), 1e-9);
     Log(LogSeverity::kInfo, "worker_loading")
@@ -42,6 +43,7 @@ class ProgressLog {
  private:
   TimePoint begin_ = Clock::Real().Now();
   TimePoint next_{};
+  bool complete_ = false;  // the end was logged
 };
 
 absl::StatusOr<ModelOptions> ResolveModelOptions(const WorkerOptions& options,

@@ -24,8 +24,8 @@ void AddComputeOptions(rpc::OptionTable& table, WorkerOptions& options) {
                "Type of activations and KV cache; quantized weights keep their own.");
   table.Choice("isa", {"auto", "scalar", "avx2", "avx512"}, options.isa,
                "Instruction set of the cpu backend; auto takes the fastest that this machine has.");
-  table.Integer("threads", "N", {0, 1024}, options.threads,
-                "Compute threads; 0 takes all usable cores.");
+  table.Integer("threads", "N", {0, 512}, options.threads,
+                "Compute threads; 0 takes one for each usable core.");
 }
 
 void AddCapacityOptions(rpc::OptionTable& table, WorkerOptions& options) {
