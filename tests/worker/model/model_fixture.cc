@@ -13,8 +13,10 @@ namespace banyan::worker::testing {
 #ifdef BANYAN_TEST_CPU_BACKEND
 namespace {
 
-std::unique_ptr<kernels::Backend> MakeCpu() {
-  auto backend = kernels::CreateCpuBackend({.activation = kernels::DType::kFloat32});
+std::unique_ptr<kernels::Backend> MakeCpu(kernels::DType activation) {
+  kernels::CpuBackendOptions options;
+  options.activation = activation;
+  auto backend = kernels::CreateCpuBackend(options);
   BANYAN_CHECK(backend.ok()) << backend.status().ToString();
   return *std::move(backend);
 }
@@ -26,7 +28,16 @@ const std::vector<TestBackend>& TestBackends() {
   static const std::vector<TestBackend> backends = {
       {"reference", [] { return kernels::CreateReferenceBackend(kernels::DType::kFloat32); }},
 #ifdef BANYAN_TEST_CPU_BACKEND
-      {"cpu", MakeCpu},
+      {"cpu", [] { return MakeCpu(kernels::DType::kFloat32); }},
+#endif
+  };
+  return backends;
+}
+
+const std::vector<TestBackend>& FastBFloat16Backends() {
+  static const std::vector<TestBackend> backends = {
+#ifdef BANYAN_TEST_CPU_BACKEND
+      {"cpu_bf16", [] { return MakeCpu(kernels::DType::kBFloat16); }},
 #endif
   };
   return backends;

@@ -19,13 +19,15 @@
 
 namespace banyan::worker::testing {
 
-// A backend in float32 to run model tests on.
+// A backend to run model tests on.
 struct TestBackend {
   std::string name;
   std::function<std::unique_ptr<kernels::Backend>()> make;
 };
-// Every backend of this build that this machine can run.
+// Every backend of this build, in float32.
 const std::vector<TestBackend>& TestBackends();
+// Those that are fast enough for a real model, with bfloat16 activations, weights and KV.
+const std::vector<TestBackend>& FastBFloat16Backends();
 
 // Tokens [0, tokens.size()) of one sequence, cut into runs of new tokens.
 struct SequenceRun {
