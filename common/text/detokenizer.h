@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "common/text/tokenizer.h"
 
@@ -11,7 +10,8 @@ namespace banyan {
 class Detokenizer {
  public:
   // `tokenizer` must outlive this.
-  Detokenizer(const Tokenizer& tokenizer, SpecialTokensInOutput special);
+  Detokenizer(const Tokenizer& tokenizer, SpecialTokensInOutput special)
+      : tokenizer_(tokenizer), special_(special) {}
 
   // Text that became whole with this token; may be empty. The pieces of a stream, with Flush() at
   // the end, joined are Decode() of all its ids. Amortised constant time; holds at most a few
@@ -23,9 +23,7 @@ class Detokenizer {
  private:
   const Tokenizer& tokenizer_;
   const SpecialTokensInOutput special_;
-  std::vector<TokenId> window_;  // ids whose text may still change
-  size_t num_settled_ = 0;       // of window_, ids whose text was given out
-  std::string settled_text_;     // their text
+  DecodeState state_;
 };
 
 }  // namespace banyan

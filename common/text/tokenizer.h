@@ -23,8 +23,18 @@ struct TextSpan {
   size_t end = 0;
 };
 
+inline constexpr size_t kHeldBytesMax = 256;         // of a stream of ids
+inline constexpr size_t kEncodeBytesMax = 1u << 28;  // of one text
+
 enum class AddSpecialTokens { kNo, kYes };  // BOS and the like, by the post-processor
 enum class SpecialTokensInOutput { kDrop, kKeep };
+
+// Where the decoding of a stream of ids stands. Begin with a fresh one per stream.
+struct DecodeState {
+  std::string held;      // bytes whose text is not out yet: they end in the middle of a character
+  bool at_start = true;  // no token has been decoded yet
+  int32_t num_stripped = 0;  // characters taken off the beginning so far
+};
 
 class Tokenizer {
  public:
@@ -40,8 +50,16 @@ class Tokenizer {
   virtual absl::StatusOr<std::vector<TokenId>> Encode(
       std::string_view text, AddSpecialTokens add, std::span<const TextSpan> plain = {}) const = 0;
 
-  // Bytes that are no UTF-8 become U+FFFD. Ids must be in [0, vocabulary_size()).
-  virtual std::string Decode(std::span<const TokenId> ids, SpecialTokensInOutput special) const = 0;
+  // Bytes that are no UTF-8 become U+FFFD. Ids outside [0, vocabulary_size()) stand for nothing
+  // (models have padded rows that no tokenizer knows). Built of DecodeNext and DecodeEnd.
+  std::string Decode(std::span<const TokenId> ids, SpecialTokensInOutput special) const;
+
+  // Appends the text that became whole with `id`. Amortised constant time; holds back at most
+  // kHeldBytesMax bytes.
+  virtual void DecodeNext(TokenId id, SpecialTokensInOutput special, DecodeState& state,
+                          std::string& out) const = 0;
+  // Appends what is still held back, as it is.
+  virtual void DecodeEnd(DecodeState& state, std::string& out) const = 0;
 
   // The bytes that a token stands for, as they are before any joining rule; special tokens spell
   // themselves.
