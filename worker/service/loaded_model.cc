@@ -107,7 +107,7 @@ void LogPlan(const LoadedModel& loaded, const MemoryPlan& plan, int64_t availabl
       .Field("workspace_bytes", plan.rope_bytes + plan.activation_bytes)
       .Field("kv_bytes", plan.kv_bytes_per_block * static_cast<size_t>(identity.num_blocks))
       .Field("kv_tokens", tokens)
-      .Field("concurrency_at_4096_tokens", tokens / std::min(4096, identity.context_length))
+      .Field("concurrency_at_4096_tokens", tokens / 4096)
       .Field("available_bytes", available_bytes);
   if (tokens < identity.context_length) {
     Log(LogSeverity::kWarning, "kv_cache_small")
