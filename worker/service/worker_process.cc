@@ -60,6 +60,8 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const Worker
   // A taken port must not be found out after minutes of loading.
   BANYAN_RETURN_IF_ERROR(
       rpc::ProbeListen(address, rpc::LimitsOf(rpc::ServerProfile::kWorker).name));
+  // What an earlier process left there would send a supervisor to the wrong ports.
+  if (!options.port_file.empty()) std::remove(options.port_file.c_str());
   std::unique_ptr<WorkerProcess> process(new WorkerProcess(options));
   BANYAN_RETURN_IF_ERROR(process->OpenProbePorts(health, metrics));
   BANYAN_ASSIGN_OR_RETURN(process->loaded_, LoadForServing(options));

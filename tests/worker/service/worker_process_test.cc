@@ -287,6 +287,15 @@ TEST(WorkerStartTest, PortsAreInThePortFile) {
                       (*process)->health_address().ToString() + "\"}");
 }
 
+TEST(WorkerStartTest, AStalePortFileIsGoneWhenTheWorkerRefuses) {
+  WorkerOptions options = TestOptions();
+  options.port_file = ModelPath() + "/stale.json";
+  std::ofstream(options.port_file) << "{}";
+  options.model = "/nowhere/model.gguf";
+  EXPECT_FALSE(WorkerProcess::Start(options).ok());
+  EXPECT_FALSE(std::filesystem::exists(options.port_file));
+}
+
 struct BadStart {
   const char* name;
   std::function<void(WorkerOptions&)> spoil;
