@@ -23,7 +23,6 @@
       clang attribute push(__attribute__((target(BANYAN_AVX512_FEATURES))), apply_to = function))
 #define BANYAN_TARGET_END BANYAN_PRAGMA(clang attribute pop)
 #define BANYAN_UNROLL BANYAN_PRAGMA(clang loop unroll(full))
-#define BANYAN_UNROLL_BY_4 BANYAN_PRAGMA(clang loop unroll_count(4))
 #else
 #define BANYAN_TARGET_BEGIN_AVX2  \
   BANYAN_PRAGMA(GCC push_options) \
@@ -33,7 +32,6 @@
   BANYAN_PRAGMA(GCC target(BANYAN_AVX512_FEATURES))
 #define BANYAN_TARGET_END BANYAN_PRAGMA(GCC pop_options)
 #define BANYAN_UNROLL BANYAN_PRAGMA(GCC unroll 16)
-#define BANYAN_UNROLL_BY_4 BANYAN_PRAGMA(GCC unroll 4)
 #endif
 
 #define BANYAN_INLINE static inline __attribute__((always_inline))

@@ -76,7 +76,8 @@ void PinToCore(int index, int num_threads) {
 }  // namespace
 
 ThreadPool::ThreadPool(int num_threads)
-    : num_threads_(num_threads), states_(std::make_unique<ThreadState[]>(num_threads)) {
+    : num_threads_(num_threads),
+      states_(std::make_unique<ThreadState[]>(static_cast<size_t>(num_threads))) {
   BANYAN_CHECK_GE(num_threads, 1);
   threads_.reserve(static_cast<size_t>(num_threads - 1));
   for (int thread = 1; thread < num_threads; ++thread) {
