@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
 
 namespace banyan {
 namespace {
@@ -31,22 +32,23 @@ std::unordered_map<std::string, Expected> ExpectedTensors(const ModelConfig& con
     int64_t rows;
     int64_t cols;
     bool qkv;
+    bool bias;
   };
   const Linear linears[] = {
-      {"self_attn.q_proj", q_rows, hidden, true},
-      {"self_attn.k_proj", kv_rows, hidden, true},
-      {"self_attn.v_proj", kv_rows, hidden, true},
-      {"self_attn.o_proj", hidden, q_rows, false},
-      {"mlp.gate_proj", config.intermediate_size, hidden, false},
-      {"mlp.up_proj", config.intermediate_size, hidden, false},
-      {"mlp.down_proj", hidden, config.intermediate_size, false},
+      {"self_attn.q_proj", q_rows, hidden, true, config.attention_bias},
+      {"self_attn.k_proj", kv_rows, hidden, true, config.attention_bias},
+      {"self_attn.v_proj", kv_rows, hidden, true, config.attention_bias},
+      {"self_attn.o_proj", hidden, q_rows, false, config.attention_bias},
+      {"mlp.gate_proj", config.intermediate_size, hidden, false, config.mlp_bias},
+      {"mlp.up_proj", config.intermediate_size, hidden, false, config.mlp_bias},
+      {"mlp.down_proj", hidden, config.intermediate_size, false, config.mlp_bias},
   };
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     const std::string prefix = absl::StrFormat("model.layers.%d.", layer);
     for (const Linear& linear : linears) {
       const std::string name = absl::StrFormat("%s%s", prefix, linear.name);
       expected[name + ".weight"] = {{linear.rows, linear.cols}, Need::kRequired};
-      const bool bias = config.architecture == Architecture::kQwen2 && linear.qkv;
+      const bool bias = linear.bias || (config.architecture == Architecture::kQwen2 && linear.qkv);
       expected[name + ".bias"] = {{linear.rows}, bias ? Need::kRequired : Need::kOptional};
     }
     for (const std::string_view norm : {"input_layernorm", "post_attention_layernorm"}) {
@@ -77,6 +79,26 @@ absl::Status Bad(std::string_view file, std::string_view tensor, std::string_vie
       absl::StrFormat("%s: tensor %s: expected %s, found %s", file, tensor, expected, found));
 }
 
+// A bias stands in every layer or in none: a lost one would otherwise pass for a model without.
+absl::Status CheckBiases(const ModelConfig& config, std::span<const TensorView> tensors,
+                         std::string_view file) {
+  std::unordered_map<std::string_view, int64_t> layers;  // "self_attn.q_proj.bias" -> how many
+  for (const TensorView& tensor : tensors) {
+    if (!tensor.name.ends_with(".bias")) continue;
+    const size_t layer = std::string_view("model.layers.").size();
+    const size_t stem = tensor.name.find('.', layer) + 1;
+    ++layers[std::string_view(tensor.name).substr(stem)];
+  }
+  for (const auto& [stem, count] : layers) {
+    if (count != config.num_layers) {
+      return Bad(file, absl::StrFormat("model.layers.*.%s", stem),
+                 absl::StrFormat("one in each of %d layers, or none", config.num_layers),
+                 absl::StrFormat("%d", count));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool IsIgnoredTensor(std::string_view name) {
@@ -102,6 +124,7 @@ absl::Status CheckTensors(const ModelConfig& config, std::span<const TensorView>
                  TensorEncodingName(tensor.encoding));
     }
   }
+  BANYAN_RETURN_IF_ERROR(CheckBiases(config, tensors, file));
   std::vector<std::string_view> missing;
   for (const auto& [name, entry] : expected) {
     if (entry.need == Need::kRequired &&

@@ -1,6 +1,7 @@
 #include "common/checkpoint/gguf_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -105,7 +106,16 @@ absl::Status ReadRope(const Keys& keys, ModelConfig& config) {
   BANYAN_ASSIGN_OR_RETURN(const std::optional<int64_t> original,
                           keys.Integer("rope.scaling.original_context_length"));
   rope.original_context_length = original.value_or(0);
+  if (!type && !factor) {  // files from before rope.scaling.type
+    BANYAN_ASSIGN_OR_RETURN(const std::optional<double> linear, keys.Real("rope.scale_linear"));
+    if (linear && *linear != 1) {
+      rope.type = RopeScalingType::kLinear;
+      rope.factor = *linear;
+    }
+  }
+  // GGUF's factor comes on top of YaRN's own; ModelConfig's replaces it.
   BANYAN_ASSIGN_OR_RETURN(rope.attention_factor, keys.Real("rope.scaling.attn_factor"));
+  if (rope.attention_factor) *rope.attention_factor *= 0.1 * std::log(rope.factor) + 1;
   BANYAN_ASSIGN_OR_RETURN(const std::optional<double> fast,
                           keys.Real("rope.scaling.yarn_beta_fast"));
   BANYAN_ASSIGN_OR_RETURN(const std::optional<double> slow,

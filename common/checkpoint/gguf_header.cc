@@ -1,12 +1,15 @@
 #include "common/checkpoint/gguf_header.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <type_traits>
 #include <unordered_set>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
+#include "common/checkpoint/text_assets.h"
 
 namespace banyan {
 namespace {
@@ -16,6 +19,9 @@ static_assert(std::endian::native == std::endian::little, "GGUF is read in place
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr int kMaxDimensions = 4;
 constexpr uint64_t kMaxAlignment = 1u << 20;
+constexpr size_t kMaxKeyBytes = 65535;
+constexpr size_t kMaxTensorNameBytes = 255;
+constexpr size_t kMaxNameBytesInErrors = 100;
 // A key takes 8 + 1 + 4 bytes and a value at least one more; a tensor 8 + 1 + 4 + 8 + 4 + 8.
 constexpr uint64_t kMinEntryBytes = 13;
 constexpr uint64_t kMinTensorBytes = 33;
@@ -66,6 +72,13 @@ class Cursor {
     return absl::OkStatus();
   }
 
+  absl::Status ReadName(std::string_view& name, size_t bytes_max, std::string_view what) {
+    BANYAN_RETURN_IF_ERROR(ReadString(name, what));
+    if (!name.empty() && name.size() <= bytes_max) return absl::OkStatus();
+    return Error(what, absl::StrFormat("1 to %u bytes", bytes_max),
+                 absl::StrFormat("%u", name.size()));
+  }
+
   absl::Status ReadString(std::string_view& text, std::string_view what) {
     uint64_t size = 0;
     BANYAN_RETURN_IF_ERROR(Read(size, what));
@@ -77,14 +90,18 @@ class Cursor {
 
   absl::Status Error(std::string_view what, std::string_view expected,
                      std::string_view found) const {
-    return absl::InvalidArgumentError(absl::StrFormat("%s: %s: expected %s, found %s (at byte %u)",
-                                                      name_, what, expected, found, position_));
+    // Keys come from the file: any bytes, any length.
+    const std::string_view shown = what.substr(0, kMaxNameBytesInErrors);
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: %s: expected %s, found %s (at byte %u)", name_,
+                        absl::CHexEscape(absl::string_view(shown.data(), shown.size())), expected,
+                        found, position_));
   }
 
  private:
   absl::Status Truncated(std::string_view what, uint64_t size) const {
     return Error(what, absl::StrFormat("%u bytes", size),
-                 absl::StrFormat("%u before the end of the file", left()));
+                 absl::StrFormat("%u before the end of the header", left()));
   }
 
   std::span<const std::byte> bytes_;
@@ -138,7 +155,7 @@ absl::Status ReadValue(Cursor& cursor, std::string_view key, GgufValue& value) {
 }
 
 absl::Status ReadTensor(Cursor& cursor, GgufTensorInfo& tensor) {
-  BANYAN_RETURN_IF_ERROR(cursor.ReadString(tensor.name, "tensor name"));
+  BANYAN_RETURN_IF_ERROR(cursor.ReadName(tensor.name, kMaxTensorNameBytes, "tensor name"));
   uint32_t num_dimensions = 0;
   BANYAN_RETURN_IF_ERROR(cursor.Read(num_dimensions, tensor.name));
   if (num_dimensions < 1 || num_dimensions > kMaxDimensions) {
@@ -198,7 +215,8 @@ absl::StatusOr<GgufHeader> GgufHeader::Parse(std::span<const std::byte> bytes,
                                              std::string_view name) {
   GgufHeader header;
   header.name_ = std::string(name);
-  Cursor cursor(bytes, name);
+  // What a router is handed as a text asset bounds what a header may take.
+  Cursor cursor(bytes.first(std::min(bytes.size(), kTextAssetBytesMax)), name);
   uint32_t magic = 0;
   uint64_t num_tensors = 0;
   uint64_t num_values = 0;
@@ -220,7 +238,7 @@ absl::StatusOr<GgufHeader> GgufHeader::Parse(std::span<const std::byte> bytes,
   header.values_.reserve(num_values);
   for (uint64_t i = 0; i < num_values; ++i) {
     std::string_view key;
-    BANYAN_RETURN_IF_ERROR(cursor.ReadString(key, "metadata key"));
+    BANYAN_RETURN_IF_ERROR(cursor.ReadName(key, kMaxKeyBytes, "metadata key"));
     GgufValue value;
     BANYAN_RETURN_IF_ERROR(ReadValue(cursor, key, value));
     if (!header.values_.emplace(key, value).second)

@@ -20,6 +20,12 @@ constexpr std::string_view kTextFiles[] = {
     "config.json",           "generation_config.json",  "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
 
+// What cannot be looked at counts as there: opening it says why.
+bool Exists(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error) || error;
+}
+
 // The shards that the index names, each a plain file name of this directory.
 absl::StatusOr<std::set<std::string>> ReadIndex(const std::filesystem::path& path) {
   BANYAN_ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path, kTextAssetBytesMax));
@@ -47,7 +53,7 @@ absl::StatusOr<std::set<std::string>> ReadIndex(const std::filesystem::path& pat
 // architecture's own list.
 absl::Status ReadWeights(const std::filesystem::path& directory, MappedCheckpoint::Parts& parts) {
   std::set<std::string> shards;
-  if (std::filesystem::exists(directory / kIndexFile)) {
+  if (Exists(directory / kIndexFile)) {
     BANYAN_ASSIGN_OR_RETURN(shards, ReadIndex(directory / kIndexFile));
   } else {
     shards.insert(std::string(kWeightsFile));
@@ -66,7 +72,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenHfDirectory(
     const std::filesystem::path& directory) {
   MappedCheckpoint::Parts parts;
   for (const std::string_view name : kTextFiles) {
-    if (!std::filesystem::exists(directory / name)) continue;
+    if (!Exists(directory / name)) continue;
     BANYAN_ASSIGN_OR_RETURN(std::string bytes, ReadSmallFile(directory / name, kTextAssetBytesMax));
     parts.text_assets.assets.push_back({std::string(name), std::move(bytes)});
   }

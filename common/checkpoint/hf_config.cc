@@ -58,7 +58,7 @@ absl::Status ReadRopeObject(const JsonObject& json, ModelConfig& config) {
   }
   BANYAN_ASSIGN_OR_RETURN(rope.attention_factor, json.Real("attention_factor"));
   for (const std::string_view unsupported :
-       {"mscale", "mscale_all_dim", "short_factor", "long_factor"}) {
+       {"mscale", "mscale_all_dim", "short_factor", "long_factor", "truncate"}) {
     if (json.Find(unsupported)) {
       return absl::UnimplementedError(json.Error(unsupported, "no such key", "one").message());
     }
@@ -193,6 +193,11 @@ absl::StatusOr<ModelConfig> ParseHfConfig(std::string_view text, std::string_vie
   if (activation.value_or("silu") != "silu") {
     return absl::UnimplementedError(json.Error("hidden_act", "silu", *activation).message());
   }
+  BANYAN_ASSIGN_OR_RETURN(const std::optional<double> rotary, json.Real("partial_rotary_factor"));
+  if (rotary.value_or(1) != 1) {
+    return absl::UnimplementedError(
+        json.Error("partial_rotary_factor", "1", absl::StrFormat("%g", *rotary)).message());
+  }
   BANYAN_RETURN_IF_ERROR(ReadSizes(json, config));
   BANYAN_ASSIGN_OR_RETURN(const std::optional<double> epsilon, json.Real("rms_norm_eps"));
   SetIfPresent(epsilon, config.norm_epsilon);
@@ -200,6 +205,10 @@ absl::StatusOr<ModelConfig> ParseHfConfig(std::string_view text, std::string_vie
   BANYAN_RETURN_IF_ERROR(ReadSlidingWindow(json, config));
   BANYAN_ASSIGN_OR_RETURN(const std::optional<bool> tied, json.Bool("tie_word_embeddings"));
   config.tied_embeddings = tied.value_or(false);
+  BANYAN_ASSIGN_OR_RETURN(const std::optional<bool> attention_bias, json.Bool("attention_bias"));
+  BANYAN_ASSIGN_OR_RETURN(const std::optional<bool> mlp_bias, json.Bool("mlp_bias"));
+  config.attention_bias = attention_bias.value_or(false);
+  config.mlp_bias = mlp_bias.value_or(false);
   BANYAN_RETURN_IF_ERROR(ReadEosTokens(json, config));
   BANYAN_ASSIGN_OR_RETURN(const std::optional<int64_t> bos, json.Integer("bos_token_id"));
   if (bos && (*bos < 0 || *bos >= config.vocabulary_size)) {

@@ -47,6 +47,10 @@ struct ModelConfig {
   // Tokens a query sees, itself included; 0: no window. Per layer, [L].
   std::vector<int64_t> sliding_window;
   bool tied_embeddings = false;
+  // config.json promises biases of q, k, v and o, or of gate, up and down. GGUF files do not say;
+  // there the tensors do.
+  bool attention_bias = false;
+  bool mlp_bias = false;
   std::vector<TokenId> eos_token_ids;  // all end tokens, generation_config.json first
   std::optional<TokenId> bos_token_id;
 };

@@ -14,6 +14,7 @@ namespace banyan {
 namespace {
 
 constexpr size_t kDimensionsMax = 8;
+constexpr size_t kNameBytesMax = 512;
 
 absl::Status Bad(std::string_view file, std::string_view what, std::string_view expected,
                  std::string_view found) {
@@ -55,7 +56,7 @@ absl::Status ReadEntry(const JsonObject& entry, std::string_view name,
       pair.at(1).get_uint64().get(end) != simdjson::SUCCESS || begin > end || end > data.size()) {
     return entry.Error("data_offsets",
                        absl::StrFormat("two ascending offsets of at most %u", data.size()),
-                       offsets ? simdjson::minify(*offsets) : "nothing");
+                       offsets ? JsonExcerpt(*offsets) : "nothing");
   }
   const std::optional<int64_t> bytes = EncodedBytes(tensor.encoding, tensor.shape);
   if (!bytes || static_cast<uint64_t>(*bytes) != end - begin) {
@@ -114,6 +115,10 @@ absl::Status ReadSafetensors(std::span<const std::byte> bytes, std::string_view 
   const size_t first = tensors.size();
   for (const auto& [name, value] : header.object()) {
     if (name == "__metadata__") continue;
+    if (name.size() > kNameBytesMax) {
+      return header.Error(name.substr(0, 64), "a name of at most 512 bytes",
+                          absl::StrFormat("%u", name.size()));
+    }
     simdjson::dom::object object;
     if (value.get_object().get(object) != simdjson::SUCCESS) {
       return header.Error(name, "an object", JsonExcerpt(value));
