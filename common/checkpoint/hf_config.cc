@@ -219,11 +219,9 @@ absl::StatusOr<ModelConfig> ParseHfConfig(std::string_view text, std::string_vie
   return config;
 }
 
-absl::Status ParseGenerationConfig(std::string_view text, std::string_view file,
-                                   ModelConfig& config, GenerationDefaults& defaults) {
-  simdjson::dom::parser parser;
-  BANYAN_ASSIGN_OR_RETURN(const JsonObject json, JsonObject::Parse(parser, text, file));
-  BANYAN_RETURN_IF_ERROR(ReadEosTokens(json, config));
+namespace {
+
+absl::Status ReadGenerationDefaults(const JsonObject& json, GenerationDefaults& defaults) {
   struct Field {
     std::string_view key;
     std::optional<float>* target;
@@ -245,7 +243,27 @@ absl::Status ParseGenerationConfig(std::string_view text, std::string_view file,
   BANYAN_ASSIGN_OR_RETURN(const std::optional<bool> sample, json.Bool("do_sample"));
   // "Do not sample" is how these files say greedy.
   if (sample && !*sample) defaults.temperature = 0.0f;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ParseGenerationConfig(std::string_view text, std::string_view file,
+                                   ModelConfig& config, GenerationDefaults& defaults) {
+  simdjson::dom::parser parser;
+  BANYAN_ASSIGN_OR_RETURN(const JsonObject json, JsonObject::Parse(parser, text, file));
+  BANYAN_RETURN_IF_ERROR(ReadEosTokens(json, config));
+  BANYAN_RETURN_IF_ERROR(ReadGenerationDefaults(json, defaults));
   return CheckModelConfig(config, file);
+}
+
+absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(std::string_view text,
+                                                           std::string_view file) {
+  simdjson::dom::parser parser;
+  BANYAN_ASSIGN_OR_RETURN(const JsonObject json, JsonObject::Parse(parser, text, file));
+  GenerationDefaults defaults;
+  BANYAN_RETURN_IF_ERROR(ReadGenerationDefaults(json, defaults));
+  return defaults;
 }
 
 }  // namespace banyan

@@ -19,4 +19,8 @@ absl::StatusOr<ModelConfig> ParseHfConfig(std::string_view json, std::string_vie
 absl::Status ParseGenerationConfig(std::string_view json, std::string_view file,
                                    ModelConfig& config, GenerationDefaults& defaults);
 
+// The sampling defaults of generation_config.json alone, for who serves no weights.
+absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(std::string_view json,
+                                                           std::string_view file);
+
 }  // namespace banyan

@@ -112,9 +112,8 @@ absl::StatusOr<std::unique_ptr<const TextModel>> TextModel::Load(const TextAsset
   }
   constexpr std::string_view kGenerationAsset = "generation_config.json";
   if (const std::string* json = assets.Find(kGenerationAsset)) {
-    ModelConfig end_tokens_only;
-    BANYAN_RETURN_IF_ERROR(ParseGenerationConfig(*json, kGenerationAsset, end_tokens_only,
-                                                 model->generation_defaults));
+    BANYAN_ASSIGN_OR_RETURN(model->generation_defaults,
+                            ParseGenerationDefaults(*json, kGenerationAsset));
   }
   return model;
 }
