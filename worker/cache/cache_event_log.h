@@ -2,7 +2,7 @@
 // from 1, and a mirror of what the cache holds, for snapshots.
 //
 // The engine thread records changes without a lock and publishes them once per step; any thread
-// reads. Readers hold the lock for a copy of at most `bytes_max` of events or of the mirror (44
+// reads. Readers hold the lock for a copy of at most `bytes_max` of events or of the mirror (48
 // bytes a block) and do the rest without it, so the engine never waits long.
 //
 // Invariants at every sequence number: replaying all events up to it gives the mirror; a stored

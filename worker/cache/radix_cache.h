@@ -4,7 +4,7 @@
 // node without walking from the root.
 //
 // Owned by the engine thread; no locks. Memory is taken at creation and does not grow: per block
-// one node (88 bytes), its tokens, and one entry each in index and LRU order.
+// one node (56 bytes), its tokens, and one entry each in index and LRU order.
 //
 // A block is in exactly one of three states:
 //   free     nobody holds it, it is not findable

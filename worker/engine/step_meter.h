@@ -20,7 +20,7 @@ class StepCostEstimator {
 
   void Add(const StepShape& shape, double duration_us);
   // The best non-negative coefficients, exact: the least residual over all 16 active sets. All zero
-  // before the first step. About 2 us.
+  // before the first step.
   StepCost Estimate() const;
 
  private:
