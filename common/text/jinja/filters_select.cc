@@ -11,6 +11,12 @@ namespace {
 using Result = absl::StatusOr<Value>;
 using Items = absl::Span<const Value>;
 
+// Jinja2 looks at no value that is false, whatever its type.
+absl::StatusOr<Items> ItemsIfTrue(Interpreter& interpreter, const Value& value) {
+  if (!IsTrue(value)) return Items();
+  return interpreter.Iterate(value);
+}
+
 // The arguments from `first` on, for the inner filter or test.
 CallArgs Rest(const CallArgs& args, size_t first) {
   CallArgs rest;
@@ -33,7 +39,7 @@ Result MapAttribute(Interpreter& interpreter, Items items, const Value& attribut
 }
 
 Result Map(Interpreter& interpreter, const Value& self, const CallArgs& args) {
-  BANYAN_ASSIGN_OR_RETURN(const Items items, interpreter.Iterate(self));
+  BANYAN_ASSIGN_OR_RETURN(const Items items, ItemsIfTrue(interpreter, self));
   if (args.positional.empty()) {
     const Value* attribute = args.FindNamed("attribute");
     if (attribute == nullptr) return Error("map needs a filter name or an attribute");
@@ -57,7 +63,7 @@ template <bool kKeep, bool kByAttribute>
 Result Select(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   constexpr size_t kTestPosition = kByAttribute ? 1 : 0;
   if (kByAttribute && args.positional.empty()) return Error("the filter needs an attribute");
-  BANYAN_ASSIGN_OR_RETURN(const Items items, interpreter.Iterate(self));
+  BANYAN_ASSIGN_OR_RETURN(const Items items, ItemsIfTrue(interpreter, self));
   NativeFunction test = nullptr;
   if (args.positional.size() > kTestPosition) {
     BANYAN_ASSIGN_OR_RETURN(const String* name,

@@ -303,7 +303,8 @@ Result GroupBy(Interpreter& interpreter, const Value& self, const CallArgs& args
     group.Append(name);
     BANYAN_ASSIGN_OR_RETURN(const Value list, members.Finish());
     group.Append(list);
-    BANYAN_ASSIGN_OR_RETURN(const Value tuple, group.Finish(Flavor::kTuple));
+    BANYAN_ASSIGN_OR_RETURN(Value tuple, group.Finish(Flavor::kTuple));
+    tuple.sequence->is_group = true;
     groups.Append(tuple);
     begin = end;
   }

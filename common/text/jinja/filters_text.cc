@@ -70,6 +70,11 @@ void MapUrlEncode(char32_t c, char32_t, std::string* out) {
   }
 }
 
+Result UrlEncode(Interpreter& interpreter, const Value& self, const CallArgs&) {
+  if (self.is_dict() || self.is_sequence()) return Error("urlencode needs a string");
+  return MapText(interpreter, Text(interpreter, self), &MapUrlEncode);
+}
+
 Result Trim(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   const String& s = Text(interpreter, self);
   const Value* characters = args.Find(0, "chars");
@@ -223,7 +228,7 @@ absl::Span<const BuiltinEntry> TextFilters() {
       {"escape", &Mapped<MapEscape>},
       {"e", &Mapped<MapEscape>},
       {"forceescape", &Mapped<MapEscape>},
-      {"urlencode", &Mapped<MapUrlEncode>},
+      {"urlencode", &UrlEncode},
       {"trim", &Trim},
       {"replace", &Replace},
       {"center", &Center},

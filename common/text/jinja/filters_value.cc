@@ -170,7 +170,23 @@ double RoundCommon(double value, int digits) {
   return result;
 }
 
-Result Round(Interpreter&, const Value& self, const CallArgs& args) {
+// round() of an integer: to tens, hundreds and so on, half to even.
+Result RoundInteger(Interpreter& interpreter, BigInt value, int digits) {
+  constexpr int kDigitsOfLargest = 38;
+  if (digits < -kDigitsOfLargest) return Value::Int(0);
+  BigInt unit = 1;
+  for (; digits < 0; ++digits) unit *= 10;
+  BigInt rest = value % unit;
+  BigInt rounded = value - rest;
+  if (rest < 0) rest = -rest;
+  const bool up = rest > unit - rest || (rest == unit - rest && (rounded / unit) % 2 != 0);
+  if (up && __builtin_add_overflow(rounded, value < 0 ? -unit : unit, &rounded)) {
+    return Error("integer result is too large");
+  }
+  return MakeInt(interpreter.arena(), rounded);
+}
+
+Result Round(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   if (!self.is_number()) {
     if (self.is_undefined()) return Error("%s", UndefinedMessage(self));
     return Error("type %s has no rounding", TypeName(self));
@@ -182,8 +198,7 @@ Result Round(Interpreter&, const Value& self, const CallArgs& args) {
                                : method->is_string() ? method->text()
                                                      : "";
   if (how == "common") {
-    if (self.is_integer())
-      return digits >= 0 ? self : Value::Float(RoundCommon(ToDouble(self), digits));
+    if (self.is_integer()) return RoundInteger(interpreter, ToBigInt(self), digits);
     return Value::Float(RoundCommon(self.number, digits));
   }
   if (how != "ceil" && how != "floor") return Error("method must be common, ceil or floor");

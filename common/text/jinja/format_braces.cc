@@ -16,6 +16,7 @@ bool IsAlign(char c) { return kAligns.find(c) != std::string_view::npos; }
 
 absl::StatusOr<FormatSpec> ParseSpec(std::string_view text) {
   FormatSpec spec;
+  spec.is_empty = text.empty();
   size_t at = 0;
   const auto peek = [&](size_t i) { return i < text.size() ? text[i] : '\0'; };
   const size_t fill_size = text.empty() ? 0 : DecodeAt(text, 0).size;

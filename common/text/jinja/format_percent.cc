@@ -28,7 +28,8 @@ class PercentFormatter {
     }
     out_.AppendSlice(format_, at, text_.size());
     const size_t given = is_tuple_ ? arguments_.sequence->size : 1;
-    if (num_used_ < given && !used_mapping_ && !(arguments_.is_dict() || IsPlainList())) {
+    const bool may_be_unused = arguments_.is_dict() || IsPlainList() || arguments_.is_undefined();
+    if (num_used_ < given && !used_mapping_ && !may_be_unused) {
       return Error("not all arguments converted during string formatting");
     }
     return out_.FinishValue();
@@ -101,6 +102,7 @@ class PercentFormatter {
       BANYAN_ASSIGN_OR_RETURN(value, MappedArgument(at));
     }
     FormatSpec spec;
+    spec.is_printf = true;
     BANYAN_RETURN_IF_ERROR(ReadFlags(at, &spec));
     BANYAN_ASSIGN_OR_RETURN(spec.width, ReadWidth(at));
     if (At(*at) == '.') {
@@ -165,7 +167,8 @@ class PercentFormatter {
     if (kTypes.find(type) == std::string_view::npos) {
       return Error("unsupported format character '%c'", type);
     }
-    if (!value.is_number()) {
+    const bool wants_integer = type == 'x' || type == 'X' || type == 'o' || type == 'c';
+    if (!value.is_number() || (wants_integer && !value.is_integer())) {
       return Error("%%%c format: a number is required, not %s", type, TypeName(value));
     }
     spec.type = type;

@@ -48,7 +48,7 @@ void AppendNumber(const FormatSpec& spec, bool negative, std::string prefix, std
   out->AppendRepeated(fill, missing - left);
 }
 
-absl::Status AppendInteger(const FormatSpec& spec, BigInt value, TextBuilder* out) {
+absl::Status AppendInteger(FormatSpec spec, BigInt value, TextBuilder* out) {
   const bool negative = value < 0;
   if (negative && __builtin_sub_overflow(BigInt{0}, value, &value)) {
     return Error("integer is too large to format");
@@ -91,6 +91,7 @@ absl::Status AppendFloat(const FormatSpec& spec, double value, TextBuilder* out)
     if (upper) digits = std::isnan(value) ? "NAN" : "INF";
   } else if (spec.type == 0) {
     digits = spec.precision ? absl::StrFormat("%.*g", precision, magnitude) : FloatRepr(magnitude);
+    if (digits.find_first_of(".e") == std::string::npos) digits += ".0";
   } else if (spec.type == '%') {
     digits = absl::StrFormat("%.*f%%", precision, magnitude * 100);
   } else if (spec.type == 'e' || spec.type == 'E') {
@@ -140,20 +141,30 @@ std::optional<int64_t> ReadCount(std::string_view text, size_t* at) {
 
 absl::Status AppendFormatted(Interpreter& interpreter, const FormatSpec& spec, const Value& value,
                              TextBuilder* out) {
-  constexpr std::string_view kFloatTypes = "eEfFgGn%";
-  if (value.is_number()) {
-    if (value.kind == Kind::kFloat ||
-        (spec.type != 0 && kFloatTypes.find(spec.type) != kFloatTypes.npos)) {
+  constexpr std::string_view kFloatTypes = "eEfFgG%";
+  constexpr std::string_view kIntegerTypes = "bcdoxXn";
+  const auto is_one_of = [&](std::string_view types) {
+    return spec.type != 0 && types.find(spec.type) != std::string_view::npos;
+  };
+  if (value.is_number() && !spec.is_empty) {
+    const bool is_float = value.kind == Kind::kFloat;
+    if (is_one_of(kFloatTypes) || (is_float && (spec.type == 0 || spec.type == 'n'))) {
       return AppendFloat(spec, ToDouble(value), out);
     }
-    if (spec.type != 's' && (value.kind != Kind::kBool || spec.type != 0)) {
+    if (!is_float && (spec.type == 0 || is_one_of(kIntegerTypes))) {
+      if (spec.precision && !spec.is_printf) {
+        return Error("precision not allowed in integer format specifier");
+      }
       return AppendInteger(spec, ToBigInt(value), out);
     }
+  } else if (value.is_string() || spec.is_empty) {
+    if (spec.type == 0 || spec.type == 's') {
+      return AppendText(interpreter, spec, *ToString(interpreter.arena(), value), out);
+    }
+  } else {
+    return Error("unsupported format string passed to %s", TypeName(value));
   }
-  if (spec.type != 0 && spec.type != 's') {
-    return Error("unknown format code '%c' for object of type '%s'", spec.type, TypeName(value));
-  }
-  return AppendText(interpreter, spec, *ToString(interpreter.arena(), value), out);
+  return Error("unknown format code '%c' for object of type '%s'", spec.type, TypeName(value));
 }
 
 }  // namespace banyan::jinja

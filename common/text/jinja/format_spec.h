@@ -21,6 +21,8 @@ struct FormatSpec {
   int64_t width = 0;
   std::optional<int64_t> precision;
   char type = 0;
+  bool is_printf = false;  // of `%`, where a precision of integers is the least number of digits
+  bool is_empty = false;   // nothing given: str()
 };
 
 // Appends `value` as the specification says. Strings keep their user bytes.

@@ -72,6 +72,13 @@ absl::StatusOr<Value> Interpreter::GetAttribute(const Value& object, std::string
     case Kind::kMacro:
       if (name == "name") return TemplateString(arena_, object.macro->definition->name);
       break;
+    case Kind::kCycler:
+      if (name == "current") return object.cycler->items[object.cycler->position];
+      break;
+    case Kind::kSequence:
+      if (object.sequence->is_group && name == "grouper") return object.sequence->items[0];
+      if (object.sequence->is_group && name == "list") return object.sequence->items[1];
+      break;
     default:
       break;
   }

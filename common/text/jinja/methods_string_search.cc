@@ -133,9 +133,10 @@ Result IsTitleText(Interpreter& interpreter, const Value& self, const CallArgs&)
 
 bool IsAsciiCharacter(char32_t c) { return c < 0x80; }
 
-Result IsAscii(Interpreter& interpreter, const Value& self, const CallArgs& args) {
+template <bool (*kHolds)(char32_t)>
+Result AllOrEmpty(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   if (self.text().empty()) return Value::Bool(true);
-  return All<IsAsciiCharacter>(interpreter, self, args);
+  return All<kHolds>(interpreter, self, args);
 }
 
 }  // namespace
@@ -155,8 +156,8 @@ absl::Span<const BuiltinEntry> StringSearchMethods() {
       {"isnumeric", &All<IsNumeric>},
       {"isalnum", &All<IsAlphanumeric>},
       {"isspace", &All<IsPythonSpace>},
-      {"isprintable", &All<IsPrintable>},
-      {"isascii", &IsAscii},
+      {"isprintable", &AllOrEmpty<IsPrintable>},
+      {"isascii", &AllOrEmpty<IsAsciiCharacter>},
       {"isupper", &OneCase<IsUpper, IsLower>},
       {"islower", &OneCase<IsLower, IsUpper>},
       {"istitle", &IsTitleText},

@@ -105,10 +105,19 @@ absl::StatusOr<Value> FloatArithmetic(Operator op, double a, double b) {
     case Operator::kFloorDivide:
     case Operator::kModulo: {
       if (b == 0) return Error("float floor division or modulo by zero");
+      // As CPython's float_divmod, signs of zero included.
       double remainder = std::fmod(a, b);
-      if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;
+      double quotient = (a - remainder) / b;
+      if (remainder == 0) {
+        remainder = std::copysign(0.0, b);
+      } else if ((remainder < 0) != (b < 0)) {
+        remainder += b;
+        quotient -= 1;
+      }
       if (op == Operator::kModulo) return Value::Float(remainder);
-      return Value::Float(std::floor((a - remainder) / b + 0.5));
+      if (quotient == 0) return Value::Float(std::copysign(0.0, a / b));
+      const double floor = std::floor(quotient);
+      return Value::Float(quotient - floor > 0.5 ? floor + 1 : floor);
     }
     default: {
       const double result = std::pow(a, b);

@@ -82,9 +82,7 @@ absl::StatusOr<Value> SliceValue(Interpreter& interpreter, const Value& value, c
   if (value.is_string()) return SliceString(interpreter, *value.string, begin, end, step);
   if (!value.is_sequence() || value.sequence->flavor > Flavor::kRange) {
     if (value.is_undefined()) return Error("%s", UndefinedMessage(value));
-    // Jinja2 gives an undefined value where Python cannot take a slice.
-    return Value::Of(
-        interpreter.arena().New<Undefined>(Undefined::Reason::kElement, TypeName(value), ""));
+    return Error("'%s' object is not subscriptable", TypeName(value));
   }
   const Sequence& s = *value.sequence;
   BANYAN_ASSIGN_OR_RETURN(const Bounds bounds,

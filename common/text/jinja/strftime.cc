@@ -1,5 +1,7 @@
 #include "common/text/jinja/strftime.h"
 
+#include <optional>
+
 #include "absl/strings/str_format.h"
 
 namespace banyan::jinja {
@@ -20,7 +22,7 @@ bool IsLeap(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 
 // ISO 8601: week 1 holds the year's first Thursday. The year goes to `*year`.
 int IsoWeek(const std::tm& t, int* year) {
   *year = t.tm_year + 1900;
-  const int week = (t.tm_yday - IsoWeekday(t) + 10) / 7;
+  const int week = (t.tm_yday + 1 - IsoWeekday(t) + 10) / 7;
   if (week >= 1) {
     const int days = IsLeap(*year) ? 366 : 365;
     if (week == 53 && t.tm_yday - IsoWeekday(t) + 4 >= days) {
@@ -31,11 +33,11 @@ int IsoWeek(const std::tm& t, int* year) {
   }
   --*year;
   const int days = IsLeap(*year) ? 366 : 365;
-  return (t.tm_yday + days - IsoWeekday(t) + 10) / 7;
+  return (t.tm_yday + 1 + days - IsoWeekday(t) + 10) / 7;
 }
 
-std::string FormatDirective(const std::tm& t, char directive) {
-  const int hour12 = t.tm_hour % 12 == 0 ? 12 : t.tm_hour % 12;
+// Directives of the day; nullopt for others.
+std::optional<std::string> FormatDate(const std::tm& t, char directive) {
   int iso_year = 0;
   const int iso_week = IsoWeek(t, &iso_year);
   switch (directive) {
@@ -51,24 +53,6 @@ std::string FormatDirective(const std::tm& t, char directive) {
       return Padded(t.tm_mday, 2);
     case 'e':
       return absl::StrFormat("%2d", t.tm_mday);
-    case 'H':
-      return Padded(t.tm_hour, 2);
-    case 'k':
-      return absl::StrFormat("%2d", t.tm_hour);
-    case 'I':
-      return Padded(hour12, 2);
-    case 'l':
-      return absl::StrFormat("%2d", hour12);
-    case 'M':
-      return Padded(t.tm_min, 2);
-    case 'S':
-      return Padded(t.tm_sec, 2);
-    case 'f':
-      return "000000";
-    case 'p':
-      return t.tm_hour < 12 ? "AM" : "PM";
-    case 'P':
-      return t.tm_hour < 12 ? "am" : "pm";
     case 'j':
       return Padded(t.tm_yday + 1, 3);
     case 'A':
@@ -92,6 +76,44 @@ std::string FormatDirective(const std::tm& t, char directive) {
       return Padded(iso_week, 2);
     case 'G':
       return absl::StrFormat("%d", iso_year);
+    default:
+      return std::nullopt;
+  }
+}
+
+// Directives of the time of day; nullopt for others.
+std::optional<std::string> FormatTimeOfDay(const std::tm& t, char directive) {
+  const int hour12 = t.tm_hour % 12 == 0 ? 12 : t.tm_hour % 12;
+  switch (directive) {
+    case 'H':
+      return Padded(t.tm_hour, 2);
+    case 'k':
+      return absl::StrFormat("%2d", t.tm_hour);
+    case 'I':
+      return Padded(hour12, 2);
+    case 'l':
+      return absl::StrFormat("%2d", hour12);
+    case 'M':
+      return Padded(t.tm_min, 2);
+    case 'S':
+      return Padded(t.tm_sec, 2);
+    case 'f':
+      return "000000";
+    case 'p':
+      return t.tm_hour < 12 ? "AM" : "PM";
+    case 'P':
+      return t.tm_hour < 12 ? "am" : "pm";
+    case 'Z':
+    case 'z':
+      return "";  // naive time, as datetime.now() gives
+    default:
+      return std::nullopt;
+  }
+}
+
+// Directives that stand for others.
+std::optional<std::string> FormatComposed(const std::tm& t, char directive) {
+  switch (directive) {
     case 'D':
     case 'x':
       return FormatTime(t, "%m/%d/%y");
@@ -106,9 +128,6 @@ std::string FormatDirective(const std::tm& t, char directive) {
       return FormatTime(t, "%I:%M:%S %p");
     case 'c':
       return FormatTime(t, "%a %b %e %H:%M:%S %Y");
-    case 'Z':
-    case 'z':
-      return "";  // naive time, as datetime.now() gives
     case 'n':
       return "\n";
     case 't':
@@ -116,8 +135,15 @@ std::string FormatDirective(const std::tm& t, char directive) {
     case '%':
       return "%";
     default:
-      return std::string("%") + directive;
+      return std::nullopt;
   }
+}
+
+std::string FormatDirective(const std::tm& t, char directive) {
+  if (std::optional<std::string> text = FormatDate(t, directive)) return *text;
+  if (std::optional<std::string> text = FormatTimeOfDay(t, directive)) return *text;
+  if (std::optional<std::string> text = FormatComposed(t, directive)) return *text;
+  return std::string("%") + directive;
 }
 
 }  // namespace

@@ -19,7 +19,28 @@ void AppendMapped(char32_t c, utf8proc_int32_t (*map)(utf8proc_int32_t), std::st
   }
 }
 
-constexpr char32_t kSharpS = 0xDF;
+// Characters whose upper case is more than one character (Unicode SpecialCasing.txt, without the
+// Greek ones with iota subscript).
+struct LongUpper {
+  char32_t character;
+  std::string_view upper;
+  std::string_view title;
+};
+constexpr LongUpper kLongUppers[] = {
+    {0x00DF, "SS", "Ss"}, {0x0149, "ʼN", "ʼN"}, {0x01F0, "J̌", "J̌"},     {0x0390, "Ϊ́", "Ϊ́"},
+    {0x03B0, "Ϋ́", "Ϋ́"},   {0x0587, "ԵՒ", "Եւ"}, {0x1E96, "H̱", "H̱"},     {0x1E97, "T̈", "T̈"},
+    {0x1E98, "W̊", "W̊"},   {0x1E99, "Y̊", "Y̊"},   {0x1E9A, "Aʾ", "Aʾ"},   {0xFB00, "FF", "Ff"},
+    {0xFB01, "FI", "Fi"}, {0xFB02, "FL", "Fl"}, {0xFB03, "FFI", "Ffi"}, {0xFB04, "FFL", "Ffl"},
+    {0xFB05, "ST", "St"}, {0xFB06, "ST", "St"}, {0xFB13, "ՄՆ", "Մն"},   {0xFB14, "ՄԵ", "Մե"},
+    {0xFB15, "ՄԻ", "Մի"}, {0xFB16, "ՎՆ", "Վն"}, {0xFB17, "ՄԽ", "Մխ"}};
+
+const LongUpper* FindLongUpper(char32_t c) {
+  if (c < 0x80) return nullptr;
+  for (const LongUpper& entry : kLongUppers) {
+    if (entry.character == c) return &entry;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -162,18 +183,25 @@ bool IsIdentifierPart(char32_t c) {
 }
 
 void AppendUpper(char32_t c, std::string* out) {
-  if (c == kSharpS) {
-    out->append("SS");
+  if (const LongUpper* entry = FindLongUpper(c)) {
+    out->append(entry->upper);
   } else {
     AppendMapped(c, &utf8proc_toupper, out);
   }
 }
 
-void AppendLower(char32_t c, std::string* out) { AppendMapped(c, &utf8proc_tolower, out); }
+void AppendLower(char32_t c, std::string* out) {
+  constexpr char32_t kCapitalIWithDot = 0x130;
+  if (c == kCapitalIWithDot) {
+    out->append("i\u0307");
+  } else {
+    AppendMapped(c, &utf8proc_tolower, out);
+  }
+}
 
 void AppendTitle(char32_t c, std::string* out) {
-  if (c == kSharpS) {
-    out->append("Ss");
+  if (const LongUpper* entry = FindLongUpper(c)) {
+    out->append(entry->title);
   } else {
     AppendMapped(c, &utf8proc_totitle, out);
   }

@@ -216,7 +216,9 @@ bool Equal(const Value& a, const Value& b) {
 bool IsHashable(const Value& value) {
   if (value.is_dict()) return false;
   if (!value.is_sequence()) return true;
-  if (value.sequence->flavor != Flavor::kTuple) return value.sequence->flavor != Flavor::kList;
+  if (value.sequence->flavor != Flavor::kTuple) {
+    return value.sequence->flavor == Flavor::kRange || value.sequence->flavor == Flavor::kIterator;
+  }
   return std::all_of(value.sequence->items, value.sequence->items + value.sequence->size,
                      IsHashable);
 }

@@ -177,6 +177,7 @@ struct Sequence {
   Flavor flavor = Flavor::kList;
   uint16_t depth = 1;  // of nesting, at most kMaxValueDepth: bounds every recursion over values
   bool consumed = false;
+  bool is_group = false;  // of groupby: its two items are also called grouper and list
   const Value* items = nullptr;
   size_t size = 0;
   const char* iterator_name = "generator";
