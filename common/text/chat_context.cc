@@ -1,6 +1,7 @@
 #include "common/text/chat_context.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "common/base/status_macros.h"
@@ -140,7 +141,7 @@ absl::Status SetFurtherVariable(Interpreter& interpreter, std::string_view name,
 // The conversation of a request as template values.
 class MessageBuilder {
  public:
-  explicit MessageBuilder(Arena& arena) : arena_(arena) {}
+  MessageBuilder(Arena& arena, ToolCallStyle style) : arena_(arena), style_(style) {}
 
   absl::StatusOr<Value> Messages(const ChatInput& input) {
     SequenceBuilder messages(arena_);
@@ -170,6 +171,9 @@ class MessageBuilder {
     DictBuilder dict(arena_);
     dict.Append("role", RoleText(arena_, message.role));
     Value content = UserText(arena_, message.content ? *message.content : std::string_view());
+    if (style_.none_content && !message.tool_calls.empty() && content.string->size == 0) {
+      content = Value::None();
+    }
     if (is_marked) {
       BANYAN_ASSIGN_OR_RETURN(content, WithMark(arena_, content));
     }
@@ -200,7 +204,10 @@ class MessageBuilder {
     DictBuilder function(arena_);
     function.Append("name", UserText(arena_, call.name));
     absl::StatusOr<Value> arguments = DictBuilder(arena_).Finish();
-    if (!call.arguments_json.empty()) {
+    if (style_.string_arguments) {
+      const std::string_view json = call.arguments_json;
+      arguments = UserText(arena_, json.empty() ? std::string_view("{}") : json);
+    } else if (!call.arguments_json.empty()) {
       arguments = jinja::ParseJson(arena_, call.arguments_json, Origin::kUser);
     }
     if (!arguments.ok()) {
@@ -217,6 +224,7 @@ class MessageBuilder {
   }
 
   Arena& arena_;
+  const ToolCallStyle style_;
 };
 
 // A message of plain JSON with what transformers adds: each of the names for reasoning, and the
@@ -244,7 +252,46 @@ absl::StatusOr<Value> PreparedMessage(Arena& arena, const Value& message, bool i
   return dict.Finish();
 }
 
+// A conversation with one call of a tool, and what of it must show.
+constexpr std::string_view kProbeValue = "probe_value";
+constexpr std::string_view kProbeRepr = "'probe_value'";  // Python's, where JSON was meant
+
+ChatInput ProbeConversation() {
+  ChatInput probe;
+  probe.tools_json = {
+      R"({"type": "function", "function": {"name": "probe", "description": "d", "parameters":)"
+      R"( {"type": "object", "properties": {"probe_argument": {"type": "string", "description": "d"}}}}})"};
+  probe.messages.resize(3);
+  probe.messages[0].role = "user";
+  probe.messages[0].content = "a";
+  probe.messages[1].role = "assistant";
+  // Nine letters or digits: some templates insist.
+  probe.messages[1].tool_calls = {{"probe0001", "probe", R"({"probe_argument": "probe_value"})"}};
+  probe.messages[2].role = "tool";
+  probe.messages[2].name = "probe";
+  probe.messages[2].tool_call_id = "probe0001";
+  probe.messages[2].content = "b";
+  return probe;
+}
+
 }  // namespace
+
+ToolCallStyle DetectToolCallStyle(const jinja::Template& tree, const ChatEnvironment& environment) {
+  const ChatInput probe = ProbeConversation();
+  const RenderLimits limits{.max_steps = 100'000, .max_memory_bytes = 8u << 20};
+  std::optional<ToolCallStyle> as_repr;
+  for (const bool string_arguments : {false, true}) {
+    for (const bool none_content : {false, true}) {
+      ChatEnvironment tried = environment;
+      tried.tool_calls = {string_arguments, none_content};
+      const absl::StatusOr<RenderedChat> chat = RenderChat(tree, probe, limits, tried);
+      if (!chat.ok() || chat->text.find(kProbeValue) == std::string::npos) continue;
+      if (chat->text.find(kProbeRepr) == std::string::npos) return tried.tool_calls;
+      if (!as_repr) as_repr = tried.tool_calls;
+    }
+  }
+  return as_repr.value_or(ToolCallStyle{});
+}
 
 absl::StatusOr<RenderedChat> RenderChat(const jinja::Template& tree, const ChatInput& input,
                                         const RenderLimits& limits,
@@ -254,7 +301,7 @@ absl::StatusOr<RenderedChat> RenderChat(const jinja::Template& tree, const ChatI
   Arena& arena = interpreter.arena();
   SetCommonVariables(interpreter, environment,
                      input.add_generation_prompt && !input.continue_final_message);
-  MessageBuilder builder(arena);
+  MessageBuilder builder(arena, environment.tool_calls);
   BANYAN_ASSIGN_OR_RETURN(const Value messages, builder.Messages(input));
   BANYAN_ASSIGN_OR_RETURN(const Value tools, builder.Tools(input));
   interpreter.SetVariable("messages", messages);

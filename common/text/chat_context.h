@@ -21,11 +21,23 @@ struct ChatJson {
   bool continue_final_message = false;
 };
 
+// How a template wants calls of tools in past messages. Most take arguments as objects and a text
+// beside them; some concatenate strings, and some show calls only if the content is none.
+struct ToolCallStyle {
+  bool string_arguments = false;
+  bool none_content = false;
+};
+
 struct ChatEnvironment {
   std::string_view bos_token;
   std::string_view eos_token;
   std::tm now{};  // what strftime_now shows
+  ToolCallStyle tool_calls;
 };
+
+// The first style with which the template shows the arguments of a call; the default if it shows
+// none at all. Renders a short conversation up to four times.
+ToolCallStyle DetectToolCallStyle(const jinja::Template& tree, const ChatEnvironment& environment);
 
 absl::StatusOr<RenderedChat> RenderChat(const jinja::Template& tree, const ChatInput& input,
                                         const RenderLimits& limits,

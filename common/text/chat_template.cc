@@ -13,6 +13,14 @@ struct ChatTemplate::Program {
   std::unique_ptr<const jinja::Template> tree;
   std::string bos_token;
   std::string eos_token;
+  ToolCallStyle tool_calls;
+
+  ChatEnvironment Environment() const {
+    ChatEnvironment environment{bos_token, eos_token, {}, tool_calls};
+    const std::time_t now = std::time(nullptr);
+    localtime_r(&now, &environment.now);
+    return environment;
+  }
 };
 
 ChatTemplate::ChatTemplate(std::unique_ptr<const Program> program) : program_(std::move(program)) {}
@@ -28,15 +36,13 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Parse(std::string_view source, std::s
   program->tree = std::move(tree);
   program->bos_token = std::move(bos_token);
   program->eos_token = std::move(eos_token);
+  program->tool_calls = DetectToolCallStyle(*program->tree, program->Environment());
   return ChatTemplate(std::move(program));
 }
 
 absl::StatusOr<RenderedChat> ChatTemplate::Render(const ChatInput& input,
                                                   const RenderLimits& limits) const {
-  ChatEnvironment environment{program_->bos_token, program_->eos_token, {}};
-  const std::time_t now = std::time(nullptr);
-  localtime_r(&now, &environment.now);
-  return RenderChat(*program_->tree, input, limits, environment);
+  return RenderChat(*program_->tree, input, limits, program_->Environment());
 }
 
 }  // namespace banyan

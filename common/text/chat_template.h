@@ -23,8 +23,8 @@ struct ChatToolCall {
 
 struct ChatMessage {
   std::string role;
-  std::optional<std::string> content;  // absent: null
-  std::string reasoning;
+  std::optional<std::string> content;  // absent: templates see "", as most fail on null
+  std::string reasoning;               // templates see it as reasoning_content and as thinking
   std::vector<ChatToolCall> tool_calls;
   std::string tool_call_id;
   std::string name;
@@ -35,21 +35,26 @@ struct ChatInput {
   // JSON texts in the OpenAI form {"type": "function", "function": {...}}; empty: none.
   std::vector<std::string> tools_json;
   bool add_generation_prompt = true;
+  // The text ends where the last message ends, so that the model goes on with it. No generation
+  // prompt is added then.
   bool continue_final_message = false;
   // Further variables, value as JSON text (chat_template_kwargs, for instance enable_thinking).
+  // Names that the server or Jinja defines (messages, tools, bos_token, ...) are refused.
   std::vector<std::pair<std::string, std::string>> variables_json;
 };
 
 struct RenderLimits {
-  int64_t max_steps = 2'000'000;  // expressions evaluated and statements run
-  int32_t max_depth = 128;        // nesting of calls and expressions
+  int64_t max_steps = 2'000'000;  // expressions, statements, and 64 bytes looked at by a function
+  int32_t max_depth = 128;        // nested calls; 16 times that of nested expressions and blocks
   size_t max_output_bytes = 8u << 20;
-  size_t max_memory_bytes = 64u << 20;  // of all values alive
+  size_t max_memory_bytes = 64u << 20;  // of all values made, alive or not
 };
 
 struct RenderedChat {
   std::string text;
-  // Bytes that came from messages (ascending, disjoint): Tokenizer::Encode takes them as `plain`.
+  // Bytes that came from messages, tools and variables (ascending, disjoint): Tokenizer::Encode
+  // takes them as `plain`. Numbers, true and null count as the template's; so do the known roles,
+  // from which some templates build control tokens.
   std::vector<TextSpan> user_spans;
 };
 

@@ -22,6 +22,7 @@ Result NewUndefined(Interpreter& interpreter, std::string_view why) {
 
 Result ToList(Interpreter& interpreter, const Value& self, const CallArgs&) {
   BANYAN_ASSIGN_OR_RETURN(const Items items, interpreter.Iterate(self));
+  BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(items.size() * sizeof(Value)));
   return MakeSequence(interpreter.arena(), items.data(), items.size(), Flavor::kList);
 }
 
@@ -216,8 +217,10 @@ Result Unique(Interpreter& interpreter, const Value& self, const CallArgs& args)
       SortKeys(interpreter, items, args.Find(1, "attribute"), CaseArgument(args, 0)));
   // A dict keeps the first item of each key.
   DictBuilder seen(interpreter.arena());
-  for (size_t i = items.size(); i-- > 0;)
+  for (size_t i = items.size(); i-- > 0;) {
+    BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(keys[i])));
     BANYAN_RETURN_IF_ERROR(seen.Set(keys[i], Value::Int(static_cast<int64_t>(i))));
+  }
   BANYAN_ASSIGN_OR_RETURN(const Value first_of, seen.Finish());
   SequenceBuilder unique(interpreter.arena());
   for (size_t i = 0; i < items.size(); ++i) {
@@ -294,6 +297,7 @@ Result GroupBy(Interpreter& interpreter, const Value& self, const CallArgs& args
     SequenceBuilder members(interpreter.arena());
     size_t end = begin;
     for (; end < in_order.size() && Equal(sorted_keys[end], sorted_keys[begin]); ++end) {
+      BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(sorted_keys[end])));
       members.Append(in_order[end]);
     }
     SequenceBuilder group(interpreter.arena());

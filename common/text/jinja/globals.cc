@@ -67,6 +67,7 @@ Result MakeDict(Interpreter& interpreter, const Value&, const CallArgs& args) {
   for (const Value& value : args.positional) {
     if (value.is_dict()) {
       for (size_t i = 0; i < value.dict->size; ++i) {
+        BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(value.dict->entries[i].key)));
         BANYAN_RETURN_IF_ERROR(dict.Set(value.dict->entries[i].key, value.dict->entries[i].value));
       }
       continue;
@@ -75,6 +76,7 @@ Result MakeDict(Interpreter& interpreter, const Value&, const CallArgs& args) {
     for (const Value& pair : pairs) {
       BANYAN_ASSIGN_OR_RETURN(const absl::Span<const Value> parts, interpreter.Iterate(pair));
       if (parts.size() != 2) return Error("dict() needs pairs of key and value");
+      BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(parts[0])));
       BANYAN_RETURN_IF_ERROR(dict.Set(parts[0], parts[1]));
     }
   }

@@ -94,6 +94,7 @@ absl::StatusOr<Value> Interpreter::GetAttribute(const Value& object, std::string
 absl::StatusOr<Value> Interpreter::GetItem(const Value& object, const Value& key) {
   if (object.is_undefined()) return Error("%s", UndefinedMessage(object));
   if (object.is_dict() && IsHashable(key)) {
+    BANYAN_RETURN_IF_ERROR(ChargeBytes(WorkBytes(key)));
     if (const Value* value = object.dict->Find(key)) return *value;
   }
   if (key.is_integer()) {

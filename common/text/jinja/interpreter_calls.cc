@@ -17,6 +17,7 @@ absl::StatusOr<Value> LoopChanged(Interpreter& interpreter, const Value& self,
   SequenceBuilder arguments(interpreter.arena());
   for (const Value& v : args.positional) arguments.Append(v);
   BANYAN_ASSIGN_OR_RETURN(const Value now, arguments.Finish(Flavor::kTuple));
+  BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(now)));
   const bool changed = !loop->has_last_changed || !Equal(loop->last_changed, now);
   loop->has_last_changed = true;
   loop->last_changed = now;

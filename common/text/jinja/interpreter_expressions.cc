@@ -101,6 +101,7 @@ absl::StatusOr<Value> Interpreter::EvalDict(const Expr& expr) {
   for (size_t i = 0; i < expr.operands.size(); i += 2) {
     BANYAN_ASSIGN_OR_RETURN(const Value key, Eval(*expr.operands[i]));
     BANYAN_ASSIGN_OR_RETURN(const Value value, Eval(*expr.operands[i + 1]));
+    BANYAN_RETURN_IF_ERROR(ChargeBytes(WorkBytes(key)));
     BANYAN_RETURN_IF_ERROR(dict.Set(key, value));
   }
   return dict.Finish();
@@ -218,6 +219,8 @@ absl::StatusOr<Value> Interpreter::EvalFilter(const Expr& expr, const Value* blo
     return EvalFilterOrTest(expr, *block_value);
   }
   if (block_value != nullptr) {
+    const Frame frame(*this);
+    BANYAN_RETURN_IF_ERROR(frame.Check());
     BANYAN_ASSIGN_OR_RETURN(const Value subject, EvalFilter(*expr.operands[0], block_value));
     return EvalFilterOrTest(expr, subject);
   }

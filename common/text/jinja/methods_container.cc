@@ -13,7 +13,7 @@ Result ListCount(Interpreter& interpreter, const Value& self, const CallArgs& ar
   if (args.positional.size() != 1) return Error("count() takes exactly one argument");
   int64_t count = 0;
   for (size_t i = 0; i < self.sequence->size; ++i) {
-    BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(ByteSize(self.sequence->items[i])));
+    BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(self.sequence->items[i])));
     count += Equal(self.sequence->items[i], args.positional[0]) ? 1 : 0;
   }
   return Value::Int(count);
@@ -22,7 +22,7 @@ Result ListCount(Interpreter& interpreter, const Value& self, const CallArgs& ar
 Result ListIndex(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   if (args.positional.empty()) return Error("index() needs an argument");
   for (size_t i = 0; i < self.sequence->size; ++i) {
-    BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(ByteSize(self.sequence->items[i])));
+    BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(self.sequence->items[i])));
     if (Equal(self.sequence->items[i], args.positional[0])) {
       return Value::Int(static_cast<int64_t>(i));
     }
@@ -32,10 +32,11 @@ Result ListIndex(Interpreter& interpreter, const Value& self, const CallArgs& ar
 
 Result Copy(Interpreter&, const Value& self, const CallArgs&) { return self; }
 
-Result DictGet(Interpreter&, const Value& self, const CallArgs& args) {
+Result DictGet(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   if (args.positional.empty()) return Error("get() needs an argument");
   const Value& key = args.positional[0];
   if (!IsHashable(key)) return Error("unhashable type: '%s'", TypeName(key));
+  BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(key)));
   if (const Value* value = self.dict->Find(key)) return *value;
   const Value* fallback = args.Find(1, "default");
   return fallback == nullptr ? Value::None() : *fallback;

@@ -176,11 +176,13 @@ absl::StatusOr<bool> Contains(Interpreter& interpreter, const Value& needle, con
       return hay.text().find(needle.text()) != std::string_view::npos;
     case Kind::kDict:
       if (!IsHashable(needle)) return Error("unhashable type: '%s'", TypeName(needle));
+      BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(needle)));
       return hay.dict->Find(needle) != nullptr;
     case Kind::kSequence: {
       BANYAN_ASSIGN_OR_RETURN(const absl::Span<const Value> items, interpreter.Iterate(hay));
       for (const Value& item : items) {
-        BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(std::min(ByteSize(item), ByteSize(needle))));
+        BANYAN_RETURN_IF_ERROR(
+            interpreter.ChargeBytes(std::min(WorkBytes(item), WorkBytes(needle))));
         if (Equal(item, needle)) return true;
       }
       return false;
@@ -212,15 +214,8 @@ absl::StatusOr<bool> Ordered(Interpreter& interpreter, Operator op, const Value&
 
 }  // namespace
 
-size_t ByteSize(const Value& value) {
-  if (value.is_string()) return value.string->size;
-  if (value.is_sequence()) return value.sequence->size * sizeof(Value);
-  if (value.is_dict()) return value.dict->size * sizeof(DictEntry);
-  return 1;
-}
-
 absl::StatusOr<bool> Less(Interpreter& interpreter, const Value& a, const Value& b) {
-  BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(std::min(ByteSize(a), ByteSize(b)) + 1));
+  BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(std::min(WorkBytes(a), WorkBytes(b)) + 1));
   if (a.is_integer() && b.is_integer()) return ToBigInt(a) < ToBigInt(b);
   if (a.is_number() && b.is_number()) return ToDouble(a) < ToDouble(b);
   // UTF-8 bytes are in the order of code points.
@@ -272,7 +267,7 @@ absl::StatusOr<bool> Compare(Interpreter& interpreter, Operator op, const Value&
   switch (op) {
     case Operator::kEqual:
     case Operator::kNotEqual: {
-      BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(std::min(ByteSize(a), ByteSize(b))));
+      BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(std::min(WorkBytes(a), WorkBytes(b))));
       return Equal(a, b) == (op == Operator::kEqual);
     }
     case Operator::kIn:

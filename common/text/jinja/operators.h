@@ -26,7 +26,4 @@ absl::StatusOr<Value> SliceValue(Interpreter& interpreter, const Value& value, c
 absl::StatusOr<Value> FormatPercent(Interpreter& interpreter, const String& format,
                                     const Value& arguments);
 
-// What a loop over `value` costs when it compares bytes: for the interpreter's work limit.
-size_t ByteSize(const Value& value);
-
 }  // namespace banyan::jinja

@@ -166,9 +166,8 @@ class JsonWriter {
     const bool all_strings = std::all_of(entries->begin(), entries->end(),
                                          [](const DictEntry* e) { return e->key.is_string(); });
     if (!all_strings) return Error("keys of different types cannot be sorted");
-    std::stable_sort(entries->begin(), entries->end(), [](const DictEntry* a, const DictEntry* b) {
-      return a->key.text() < b->key.text();
-    });
+    std::sort(entries->begin(), entries->end(),
+              [](const DictEntry* a, const DictEntry* b) { return a->key.text() < b->key.text(); });
     return absl::OkStatus();
   }
 

@@ -88,6 +88,7 @@ absl::StatusOr<Value> SliceValue(Interpreter& interpreter, const Value& value, c
   BANYAN_ASSIGN_OR_RETURN(const Bounds bounds,
                           ReadBounds(static_cast<int64_t>(s.size), begin, end, step));
   const size_t count = bounds.Count();
+  BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(count * sizeof(Value)));
   if (bounds.step == 1) {
     return MakeSequence(interpreter.arena(), s.items + bounds.begin, count, s.flavor);
   }

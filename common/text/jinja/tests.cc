@@ -79,10 +79,11 @@ Result IsIn(Interpreter& interpreter, const Value& self, const CallArgs& args) {
 }
 
 // Constants are the same object when equal; other values when they share storage.
-Result IsSameAs(Interpreter&, const Value& self, const CallArgs& args) {
+Result IsSameAs(Interpreter& interpreter, const Value& self, const CallArgs& args) {
   const Value* other = args.Find(0, "other");
   if (other == nullptr) return Error("the test 'sameas' needs a value to compare with");
   if (self.kind != other->kind) return Value::Bool(false);
+  BANYAN_RETURN_IF_ERROR(interpreter.ChargeBytes(WorkBytes(self)));
   const bool by_value = self.is_none() || self.is_number() || self.is_string();
   return Value::Bool(by_value ? Equal(self, *other) : self.ns == other->ns);
 }

@@ -18,6 +18,16 @@ uint16_t DepthOf(const Value& v) {
   return 0;
 }
 
+// Units of 64 bytes of work, saturating: shared parts make it grow exponentially.
+constexpr uint64_t kWeightMax = uint64_t{1} << 40;
+constexpr size_t kBytesPerWeight = 64;
+
+uint64_t WeightOf(const Value& v) {
+  if (v.is_string()) return 1 + v.string->size / kBytesPerWeight;
+  if (v.is_sequence()) return v.sequence->weight;
+  return v.is_dict() ? v.dict->weight : 1;
+}
+
 absl::Status TooDeep() { return Error("values are nested deeper than %d levels", kMaxValueDepth); }
 
 bool EqualSequences(const Sequence& a, const Sequence& b) {
@@ -214,14 +224,11 @@ bool Equal(const Value& a, const Value& b) {
 }
 
 bool IsHashable(const Value& value) {
-  if (value.is_dict()) return false;
-  if (!value.is_sequence()) return true;
-  if (value.sequence->flavor != Flavor::kTuple) {
-    return value.sequence->flavor == Flavor::kRange || value.sequence->flavor == Flavor::kIterator;
-  }
-  return std::all_of(value.sequence->items, value.sequence->items + value.sequence->size,
-                     IsHashable);
+  if (value.is_sequence()) return value.sequence->hashable;
+  return !value.is_dict();
 }
+
+size_t WorkBytes(const Value& value) { return WeightOf(value) * kBytesPerWeight; }
 
 size_t HashValue(const Value& value) {
   switch (value.kind) {
@@ -289,9 +296,18 @@ absl::StatusOr<Value> SequenceBuilder::Finish(Flavor flavor, const char* iterato
 
 absl::StatusOr<Value> MakeSequence(Arena& arena, const Value* items, size_t size, Flavor flavor) {
   uint16_t depth = 0;
-  for (size_t i = 0; i < size; ++i) depth = std::max(depth, DepthOf(items[i]));
+  uint64_t weight = 1;
+  bool all_hashable = true;
+  for (size_t i = 0; i < size; ++i) {
+    depth = std::max(depth, DepthOf(items[i]));
+    weight = std::min(weight + WeightOf(items[i]), kWeightMax);
+    all_hashable = all_hashable && IsHashable(items[i]);
+  }
   if (depth >= kMaxValueDepth) return TooDeep();
   auto* sequence = arena.New<Sequence>();
+  sequence->weight = weight;
+  sequence->hashable = flavor == Flavor::kRange || flavor == Flavor::kIterator ||
+                       (flavor == Flavor::kTuple && all_hashable);
   sequence->flavor = flavor;
   sequence->depth = static_cast<uint16_t>(depth + 1);
   sequence->items = items;
@@ -351,7 +367,10 @@ absl::StatusOr<Value> DictBuilder::Finish() {
   dict->entries = entries;
   dict->size = entries_.size();
   uint16_t depth = 0;
-  for (const DictEntry& e : entries_) depth = std::max({depth, DepthOf(e.key), DepthOf(e.value)});
+  for (const DictEntry& e : entries_) {
+    depth = std::max({depth, DepthOf(e.key), DepthOf(e.value)});
+    dict->weight = std::min(dict->weight + WeightOf(e.key) + WeightOf(e.value), kWeightMax);
+  }
   if (depth >= kMaxValueDepth) return TooDeep();
   dict->depth = static_cast<uint16_t>(depth + 1);
   if (!index_.empty()) {

@@ -176,10 +176,12 @@ enum class Flavor : uint8_t {
 struct Sequence {
   Flavor flavor = Flavor::kList;
   uint16_t depth = 1;  // of nesting, at most kMaxValueDepth: bounds every recursion over values
+  bool hashable = false;
   bool consumed = false;
   bool is_group = false;  // of groupby: its two items are also called grouper and list
   const Value* items = nullptr;
   size_t size = 0;
+  uint64_t weight = 1;
   const char* iterator_name = "generator";
 };
 
@@ -191,6 +193,7 @@ struct DictEntry {
 struct Dict {
   const DictEntry* entries = nullptr;
   size_t size = 0;
+  uint64_t weight = 1;
   uint16_t depth = 1;
   // Open addressing over entry numbers + 1, a power of two; nullptr for small dicts.
   const uint32_t* index = nullptr;
@@ -253,6 +256,9 @@ bool Equal(const Value& a, const Value& b);
 bool IsHashable(const Value& value);
 // Of a hashable value; equal values have equal hashes.
 size_t HashValue(const Value& value);
+// Bytes that comparing or hashing `value` may look at, parts that are shared counted each time they
+// are met; callers charge it as work before they do.
+size_t WorkBytes(const Value& value);
 // Of an integer or bool.
 BigInt ToBigInt(const Value& value);
 Value MakeInt(Arena& arena, BigInt value);

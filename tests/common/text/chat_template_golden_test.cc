@@ -64,7 +64,7 @@ TEST_P(GoldenTemplateTest, RendersAsTransformersDoes) {
     chat.variables = Json(c["kwargs"].value());
     chat.add_generation_prompt = c["add_generation_prompt"].get_bool().value();
     chat.continue_final_message = c["continue_final_message"].get_bool().value();
-    const auto rendered = RenderChat(**tree, chat, {}, {bos, eos, GoldenNow()});
+    const auto rendered = RenderChat(**tree, chat, {}, {bos, eos, GoldenNow(), {}});
     std::string_view expected;
     if (c["rendered"].get(expected) != simdjson::SUCCESS) {
       ExpectRefused(rendered.status(), Text(c["error"].value()));
