@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <atomic>
 #include <ctime>
 
@@ -141,11 +142,12 @@ double ThreadSeconds() { return Seconds(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t ReadMemory(const char* data, size_t bytes, kernels::cpu::ThreadPool& pool) {
   const bool wide = kernels::cpu::IsaSupported(kernels::cpu::Isa::kAvx512);
   // Pieces of 1 MiB with stealing, as the linear layers run.
-  constexpr int64_t kPiece = 1 << 20;
-  pool.ParallelFor(static_cast<int64_t>(bytes) / kPiece, 1, [&](int, int64_t begin, int64_t end) {
-    const auto size = static_cast<size_t>((end - begin) * kPiece);
-    const char* piece = data + begin * kPiece;
-    sink += wide ? ReadAvx512(piece, size) : ReadBaseline(piece, size);
+  constexpr size_t kPiece = size_t{1} << 20;
+  const auto pieces = static_cast<int64_t>((bytes + kPiece - 1) / kPiece);
+  pool.ParallelFor(pieces, 1, [&](int, int64_t begin, int64_t end) {
+    const size_t first = static_cast<size_t>(begin) * kPiece;
+    const size_t size = std::min(bytes, static_cast<size_t>(end) * kPiece) - first;
+    sink += wide ? ReadAvx512(data + first, size) : ReadBaseline(data + first, size);
   });
   return sink;
 }
