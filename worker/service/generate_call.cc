@@ -92,6 +92,7 @@ std::string TraceIdOf(const grpc::CallbackServerContext& call) {
 
 GenerateCall* GenerateCall::Start(ServiceContext& service, grpc::CallbackServerContext& call,
                                   const v1::GenerateTokensRequest& wire) {
+  ++service.generate_calls;
   const std::shared_ptr<GenerateCall> self(new GenerateCall(service));
   self->self_ = self;
   self->Submit(wire, call);
@@ -225,6 +226,7 @@ void GenerateCall::OnDone() {
     service_.metrics.ObserveRequest(priority_, timing_, service_.clock.Now() - arrival_);
   }
   WriteLogLine();
+  --service_.generate_calls;
   // The engine may hold its reference a little longer.
   const std::shared_ptr<GenerateCall> self = std::move(self_);
 }

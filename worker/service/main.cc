@@ -37,6 +37,11 @@ class SignalPolicy {
   WorkerProcess* process_ = nullptr;
 };
 
+int Refuse(const absl::Status& status) {
+  Log(LogSeverity::kError, "worker_refuses_to_start").Field("error", std::string(status.message()));
+  return Code(rpc::ExitCodeOf(status));
+}
+
 int Main(int argc, char** argv) {
   WorkerOptions options;
   rpc::OptionTable table = MakeOptionTable(options);
@@ -58,12 +63,12 @@ int Main(int argc, char** argv) {
   const rpc::SignalWatcher signals([&policy](int, int count) { policy.OnSignal(count); });
   rpc::RouteGrpcLog();
   auto process = WorkerProcess::Start(options);
-  if (!process.ok()) {
-    Log(LogSeverity::kError, "worker_refuses_to_start")
-        .Field("error", std::string(process.status().message()));
-    return Code(rpc::ExitCodeOf(process.status()));
-  }
+  if (!process.ok()) return Refuse(process.status());
   policy.Attach(process->get());
+  if (const absl::Status status = (*process)->Announce(); !status.ok()) {
+    policy.Attach(nullptr);
+    return Refuse(status);
+  }
   const rpc::ExitCode code = (*process)->Run();
   // An engine that did not drain cannot be waited for.
   if (code == rpc::ExitCode::kTryLater) std::_Exit(Code(code));

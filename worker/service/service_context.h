@@ -31,6 +31,7 @@ struct ServiceContext {
   DispatchLedger dispatches{};
   std::atomic<int> load_watchers{0};
   std::atomic<int> cache_watchers{0};
+  std::atomic<int> generate_calls{0};    // open
   std::atomic<uint32_t> handed_over{0};  // requests ended because the worker drains
 };
 

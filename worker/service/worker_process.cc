@@ -19,7 +19,9 @@ namespace {
 // Beyond the drain's own deadline, for the hand-over and for slow readers.
 constexpr Duration kDrainGrace = std::chrono::seconds(15);
 // For answers that wait for a slow reader when the engine is empty already.
-constexpr Duration kShutdownGrace = std::chrono::seconds(5);
+constexpr Duration kAnswerGrace = std::chrono::seconds(5);
+// For the last bytes to leave, and for clients to close their connections.
+constexpr Duration kShutdownGrace = std::chrono::milliseconds(250);
 constexpr Duration kPollPeriod = std::chrono::milliseconds(20);
 
 std::string HostName() {
@@ -75,9 +77,16 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const Worker
   }
   BANYAN_RETURN_IF_ERROR(process->CreateEngine());
   BANYAN_RETURN_IF_ERROR(process->Serve(address));
-  BANYAN_RETURN_IF_ERROR(process->WritePortFile());
-  process->LogReady();
   return process;
+}
+
+absl::Status WorkerProcess::Announce() {
+  BANYAN_RETURN_IF_ERROR(WritePortFile());
+  health_monitor_ =
+      std::make_unique<HealthMonitor>(*engine_, loaded_.identity.max_waiting_requests, board_);
+  hub_->Add(health_monitor_.get());
+  LogReady();
+  return absl::OkStatus();
 }
 
 absl::Status WorkerProcess::OpenProbePorts(const rpc::ListenAddress& health,
@@ -124,10 +133,6 @@ absl::Status WorkerProcess::Serve(const rpc::ListenAddress& address) {
                                                        .profile = rpc::ServerProfile::kWorker,
                                                        .security = options_.security()},
                                                       board_, services));
-  // Last: who sees SERVING must find the port open.
-  health_monitor_ =
-      std::make_unique<HealthMonitor>(*engine_, loaded_.identity.max_waiting_requests, board_);
-  hub_->Add(health_monitor_.get());
   return absl::OkStatus();
 }
 
@@ -196,6 +201,7 @@ rpc::ExitCode WorkerProcess::Run() {
   if (failure_.has_value()) code = rpc::ExitCode::kFailed;
   lock.unlock();
   hub_->Close();
+  service_->WaitForCalls(kAnswerGrace);
   server_->Shutdown(kShutdownGrace);
   Log(LogSeverity::kInfo, "worker_stopped").Field("exit_code", static_cast<int>(code));
   return code;

@@ -1,8 +1,8 @@
 // A whole worker: ports, model, engine thread, service. What banyan-worker runs, and tests too.
 //
 // Start opens the health and metrics ports first (probes see "loading"), then loads the model, then
-// opens the worker port. RequestStop is thread-safe; Start, Run and the destructor belong to one
-// thread.
+// opens the worker port. Announce tells the world. RequestStop is thread-safe; all else belongs to
+// one thread.
 #pragma once
 
 #include <condition_variable>
@@ -29,6 +29,11 @@ class WorkerProcess {
   static absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(const WorkerOptions& options);
   // Ends without a drain where Run was not called.
   ~WorkerProcess();
+
+  // Writes the port file, logs worker_ready and turns health to SERVING. Apart from Start, so that
+  // whoever acts on it (a signal, say) finds the process there. INVALID_ARGUMENT when the port file
+  // cannot be written.
+  absl::Status Announce();
 
   // Serves until a stop is requested and the drain is over, or the engine fails.
   rpc::ExitCode Run();

@@ -1,6 +1,7 @@
 #include "worker/service/worker_service.h"
 
 #include <algorithm>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -55,6 +56,14 @@ WorkerService::WorkerService(const Parts& parts)
                .metrics = parts.metrics,
                .hub = parts.hub,
                .clock = parts.clock} {}
+
+void WorkerService::WaitForCalls(Duration timeout) const {
+  constexpr Duration kPollPeriod = std::chrono::milliseconds(5);
+  const TimePoint give_up = Clock::Real().Now() + timeout;
+  while (service_.generate_calls.load() > 0 && Clock::Real().Now() < give_up) {
+    std::this_thread::sleep_for(kPollPeriod);
+  }
+}
 
 grpc::ServerWriteReactor<v1::GenerateTokensResponse>* WorkerService::GenerateTokens(
     grpc::CallbackServerContext* context, const v1::GenerateTokensRequest* request) {

@@ -21,6 +21,9 @@ class WorkerService final : public v1::WorkerService::CallbackService {
   };
   explicit WorkerService(const Parts& parts);
 
+  // Blocks until every GenerateTokens call has been answered to its end, or `timeout` has passed.
+  void WaitForCalls(Duration timeout) const;
+
   grpc::ServerWriteReactor<v1::GenerateTokensResponse>* GenerateTokens(
       grpc::CallbackServerContext* context, const v1::GenerateTokensRequest* request) override;
   grpc::ServerUnaryReactor* StopSamples(grpc::CallbackServerContext* context,

@@ -58,6 +58,7 @@ class WorkerProcessTest : public ::testing::Test {
     auto started = WorkerProcess::Start(options);
     ASSERT_TRUE(started.ok()) << started.status();
     process_ = *std::move(started);
+    ASSERT_TRUE(process_->Announce().ok());
     stub_ = v1::WorkerService::NewStub(
         rpc::CreateChannel(process_->address().ToString(), rpc::ChannelProfile::kClient));
   }
@@ -279,12 +280,23 @@ TEST(WorkerStartTest, PortsAreInThePortFile) {
   options.port_file = ModelPath() + "/ports.json";
   const auto process = WorkerProcess::Start(options);
   ASSERT_TRUE(process.ok()) << process.status();
+  ASSERT_TRUE((*process)->Announce().ok());
   std::ifstream file(options.port_file);
   std::string text;
   std::getline(file, text);
   EXPECT_EQ(text, "{\"worker\":\"" + (*process)->address().ToString() + "\",\"metrics\":\"" +
                       (*process)->metrics_address().ToString() + "\",\"health\":\"" +
                       (*process)->health_address().ToString() + "\"}");
+}
+
+TEST(WorkerStartTest, APortFileThatCannotBeWrittenIsAnError) {
+  WorkerOptions options = TestOptions();
+  options.port_file = "/nowhere/ports.json";
+  const auto process = WorkerProcess::Start(options);
+  ASSERT_TRUE(process.ok()) << process.status();
+  const absl::Status status = (*process)->Announce();
+  EXPECT_EQ(rpc::ExitCodeOf(status), rpc::ExitCode::kConfiguration);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--port-file"));
 }
 
 TEST(WorkerStartTest, AStalePortFileIsGoneWhenTheWorkerRefuses) {
@@ -336,9 +348,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadStart{"ContextTooLong", [](WorkerOptions& o) { o.context_length = 1 << 23; },
                  rpc::ExitCode::kConfiguration, "context_length"},
         BadStart{"NoMemory", [](WorkerOptions& o) { o.kv_cache_tokens = int64_t{1} << 34; },
-                 rpc::ExitCode::kTryLater, "exceed"},
-        BadStart{"BadPortFile", [](WorkerOptions& o) { o.port_file = "/nowhere/ports.json"; },
-                 rpc::ExitCode::kConfiguration, "--port-file"}),
+                 rpc::ExitCode::kTryLater, "exceed"}),
     [](const auto& param) { return param.param.name; });
 
 }  // namespace
