@@ -1,6 +1,6 @@
 // The decision side of RoutingPool: gather candidates, weigh them, choose.
 #include <algorithm>
-#include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "router/routing_pool.h"
@@ -221,10 +221,10 @@ std::optional<RouteDecision> RoutingPool::Decide(const RouteQuery& query, TimePo
                                    choice.costs[i],
                                    {}});
   }
-  std::stable_sort(decision.candidates.begin(), decision.candidates.end(),
-                   [](const ExplainedCandidate& a, const ExplainedCandidate& b) {
-                     return a.cost.total < b.cost.total;
-                   });
+  std::sort(decision.candidates.begin(), decision.candidates.end(),
+            [](const ExplainedCandidate& a, const ExplainedCandidate& b) {
+              return std::tie(a.cost.total, a.worker_id) < std::tie(b.cost.total, b.worker_id);
+            });
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     const std::string_view why = ExcludedBecause(*slots_[i], i, query, weighed.panic);
     if (why.empty() || !slots_[i]->used) continue;
