@@ -73,10 +73,10 @@ TEST(FairnessTest, ABigRequestIsOvertakenOnlyABoundedNumberOfTimes) {
   const Sink big =
       fixture.Submit(Fixture::MakeRequest("big", Fixture::Prompt(190, 777), 10));  // 50 blocks
   const size_t before = small.size();
-  bool admitted = false;  // only the big one has chunks of more than 8 tokens
+  bool admitted = false;  // it is the fifth sequence
   fixture.executor().SetPlanObserver([&admitted](const StepPlan& plan) {
     for (const SequencePlan& sequence : plan.sequences) {
-      admitted = admitted || sequence.new_tokens.size() > 8;
+      admitted = admitted || sequence.sequence == SequenceId{4};
     }
   });
   int32_t overtook = 0;
@@ -93,7 +93,7 @@ TEST(FairnessTest, ABigRequestIsOvertakenOnlyABoundedNumberOfTimes) {
 
 TEST(FairnessTest, TheLowestClassesYoungestIsPreemptedAndKeepsItsPlace) {
   EngineOptions options = Fixture::SmallOptions();
-  options.num_blocks = 26;
+  options.num_blocks = 32;  // two of the three fit to their end
   options.context_length = 100;
   Fixture fixture(options);
   const auto add = [&fixture](const char* id, int32_t salt, Priority priority) {
@@ -109,7 +109,7 @@ TEST(FairnessTest, TheLowestClassesYoungestIsPreemptedAndKeepsItsPlace) {
   fixture.Run();
   EXPECT_GT(young_batch->timing.num_preemptions, 0);
   EXPECT_EQ(realtime->timing.num_preemptions, 0);
-  EXPECT_LE(old_batch->timing.num_preemptions, young_batch->timing.num_preemptions);
+  EXPECT_EQ(old_batch->timing.num_preemptions, 0);
   EXPECT_TRUE(young_batch->status.ok());
   EXPECT_EQ(young_batch->samples.at(0).tokens,
             fixture.Expected(Fixture::MakeRequest("", Fixture::Prompt(20, 2), 40)));
