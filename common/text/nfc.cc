@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/text/unicode.h"
 
@@ -34,9 +35,13 @@ void AppendNfcOfRun(std::string_view run, std::string& out) {
     }
     const auto end =
         std::find_if(begin, chars.end(), [](utf8proc_int32_t c) { return CombiningClass(c) == 0; });
-    std::stable_sort(begin, end, [](utf8proc_int32_t a, utf8proc_int32_t b) {
-      return CombiningClass(a) < CombiningClass(b);
-    });
+    // Sorted by class, then by place: clang refuses libstdc++'s std::stable_sort.
+    std::vector<std::pair<uint64_t, utf8proc_int32_t>> marks;
+    for (auto mark = begin; mark != end; ++mark) {
+      marks.emplace_back(static_cast<uint64_t>(CombiningClass(*mark)) << 32 | marks.size(), *mark);
+    }
+    std::sort(marks.begin(), marks.end());
+    std::transform(marks.begin(), marks.end(), begin, [](const auto& mark) { return mark.second; });
     begin = end;
   }
   const utf8proc_ssize_t length =

@@ -1,6 +1,7 @@
 #include "common/text/tokenizer_gguf.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -190,9 +191,16 @@ absl::Status AddScoredMerges(const GgufTokens& source, std::span<const float> sc
   for (const TokenId id : parts.indexed) vocabulary.Index(id);
   std::vector<size_t> order;
   for (size_t i = 0; i < source.tokens.size(); ++i) {
-    if (source.types[i] == kNormal) order.push_back(i);
+    if (source.types[i] != kNormal) continue;
+    if (!std::isfinite(scores[i])) {
+      return Error(file, absl::StrFormat("scores[%u]", i), "a finite number",
+                   absl::StrFormat("%g", scores[i]));
+    }
+    order.push_back(i);
   }
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  std::ranges::sort(order, [&](size_t a, size_t b) {
+    return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
+  });
   constexpr size_t kMergesMax = size_t{kVocabularySizeMax} * 16;
   uint32_t rank = 0;
   for (const size_t i : order) {
