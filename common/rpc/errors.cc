@@ -75,6 +75,10 @@ constexpr std::array kReasons = {
                     StatusCode::kDeadlineExceeded, 504},
 };
 
+// Through a string_view: clang mangles Cord's std::string constructor otherwise than the library's
+// compiler did.
+absl::Cord ToCord(const std::string& bytes) { return absl::Cord(absl::string_view(bytes)); }
+
 template <typename Message>
 std::string TypeUrl() {
   return kTypePrefix + std::string(Message::descriptor()->full_name());
@@ -82,7 +86,7 @@ std::string TypeUrl() {
 
 template <typename Message>
 void SetDetail(absl::Status& status, const Message& message) {
-  status.SetPayload(TypeUrl<Message>(), absl::Cord(message.SerializeAsString()));
+  status.SetPayload(TypeUrl<Message>(), ToCord(message.SerializeAsString()));
 }
 
 template <typename Message>
@@ -287,7 +291,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   for (const auto& detail : wire.details()) {
     const auto& urls = DetailUrls();
     if (std::find(urls.begin(), urls.end(), detail.type_url()) == urls.end()) continue;
-    out.SetPayload(detail.type_url(), absl::Cord(detail.value()));
+    out.SetPayload(detail.type_url(), ToCord(detail.value()));
   }
   return out;
 }
