@@ -88,6 +88,10 @@ void Configure(grpc::ServerBuilder& builder, const ServerLimits& limits) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
                                limits.connection_age_grace_ms);
   }
+  // A limit on received bytes does not bound what they unpack to, and token ids hardly shrink.
+  for (int i = GRPC_COMPRESS_NONE + 1; i < GRPC_COMPRESS_ALGORITHMS_COUNT; ++i) {
+    builder.SetCompressionAlgorithmSupportStatus(static_cast<grpc_compression_algorithm>(i), false);
+  }
   // A busy port is an error, never a silently shared one.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   grpc::ResourceQuota quota(std::string(limits.name));

@@ -158,7 +158,7 @@ TEST(ServerTest, IntrospectionIsForOperatorsOnly) {
             grpc::StatusCode::UNIMPLEMENTED);
 }
 
-TEST(ServerTest, OversizedMetadataEndsTheCallOnly) {
+TEST(ServerTest, OversizedMetadataEndsTheCallOrItsConnectionOnly) {
   HealthBoard board;
   const auto server = StartServer(board, ServerProfile::kPublic);
   const auto stub = HealthStub(*server);
@@ -177,6 +177,22 @@ TEST(ServerTest, OversizedMessageIsResourceExhausted) {
   EXPECT_EQ(Check(*stub, std::string(1 << 20, 'x')).status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(Check(*stub, "").ok());
+}
+
+// What is small on the wire may be large in memory: compressed messages are refused unread.
+TEST(ServerTest, CompressedMessagesAreRefused) {
+  HealthBoard board;
+  const auto server = StartServer(board, ServerProfile::kWorker);
+  const auto stub = HealthStub(*server);
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  HealthCheckRequest request;
+  request.set_service(std::string(8 << 20, 'x'));
+  HealthCheckResponse response;
+  EXPECT_EQ(stub->Check(&context, request, &response).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_TRUE(Check(*HealthStub(*server), "").ok());
 }
 
 }  // namespace
