@@ -200,7 +200,7 @@ class ClientTest(unittest.TestCase):
 
     def test_a_deadline_ends_the_call_and_frees_the_worker(self):
         with self.assertRaises(grpc.RpcError) as raised:
-            list(self.stub.Generate(request(max_tokens=450), timeout=0.05))
+            list(self.stub.Generate(request(max_tokens=450), timeout=0.01))
         self.assertIn(raised.exception.code(),
                       (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED))
         c.wait_until(lambda: self.busy_sequences() == 0)
