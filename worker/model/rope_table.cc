@@ -80,6 +80,9 @@ RopeFrequencies ComputeRopeFrequencies(const ModelConfig& config, int64_t served
           scaling.factor <= 1 ? 1.0 : 0.1 * std::log(scaling.factor) + 1);
       break;
   }
+  for (size_t i = 0; i < config.rope_frequency_divisors.size(); ++i) {
+    result.inverse[i] /= config.rope_frequency_divisors[i];
+  }
   return result;
 }
 

@@ -10,6 +10,9 @@
 //   dynamic  theta grows with the length of the sequence. Cached keys are rotated once, so the
 //            length is fixed: the context length the model is served with. Served within the
 //            original length, the model is unscaled.
+//
+// Divisors that a checkpoint lists by dimension (GGUF's rope_freqs.weight, which is how such files
+// carry llama3) act on the result.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +26,7 @@ struct RopeFrequencies {
   std::vector<double> inverse;  // [D / 2] radians per position
   double magnitude = 1;         // factor on cos and sin
 };
+// `config` has passed the checkpoint's checks: D is even, divisors are absent or [D / 2].
 RopeFrequencies ComputeRopeFrequencies(const ModelConfig& config, int64_t served_context_length);
 
 struct RopeTable {

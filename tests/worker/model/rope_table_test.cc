@@ -51,6 +51,22 @@ TEST(RopeTableTest, Llama3KeepsShortWavesAndDividesLongOnes) {
   EXPECT_LT(result.inverse[1], Plain(1));
 }
 
+TEST(RopeTableTest, ListedDivisorsGiveWhatLlama3ScalingGives) {
+  const auto scaled =
+      ComputeRopeFrequencies(MakeConfig(Scaling(RopeScalingType::kLlama3, 8, 64)), 128);
+  ModelConfig config = MakeConfig();
+  for (size_t i = 0; i < 8; ++i) {
+    config.rope_frequency_divisors.push_back(static_cast<float>(Plain(i) / scaled.inverse[i]));
+  }
+  ASSERT_GT(config.rope_frequency_divisors[7], 7.9f);
+  const auto divided = ComputeRopeFrequencies(config, 128);
+  for (size_t i = 0; i < 8; ++i) {
+    EXPECT_NEAR(divided.inverse[i], scaled.inverse[i], 1e-7 * scaled.inverse[i]);
+  }
+  config.rope_scaling = Scaling(RopeScalingType::kLinear, 2);
+  EXPECT_NEAR(ComputeRopeFrequencies(config, 128).inverse[7], scaled.inverse[7] / 2, 1e-9);
+}
+
 TEST(RopeTableTest, YarnMultipliesCosAndSinByTheAttentionFactor) {
   RopeScaling scaling = Scaling(RopeScalingType::kYarn, 4, 32);
   const RopeTable table = MakeRopeTable(MakeConfig(scaling), 2);
