@@ -9,17 +9,18 @@
 //   3 greedy   temperature 0: the largest l, lowest id on a tie. Done.
 //   4 shift    m = max l (-infinity: finite = false); d[i] = l[i] - m; x[i] = d[i] * s with
 //              s = InverseTemperature(temperature). x <= 0, and x = 0 at the maximum.
-//   5 rank     ids in order of (d descending, id ascending). Dropped for good: x = -infinity.
+//   5 rank     ids in order of (l descending, id ascending); d is no order, for two l may round to
+//              one d. Dropped for good: x = -infinity.
 //   6 top_k    the first top_k of the ranking are kept (all when 0).
 //   7 top_p    below 1: of the kept ones, the shortest head of the ranking whose mass reaches
 //              MassNeeded(total mass of the kept, top_p). Mass is an integer, see TokenMass.
 //   8 min_p    above 0: of the kept ones, those with x >= MinPThreshold(min_p).
 //   9 draw     the largest DrawScore(d, s, noise), lowest id on a tie.
 //
-// Because x falls along the ranking, 6 to 8 amount to one cut: a kept set is { d > c } plus the
-// lowest ids of { d = c }. A fast version finds c with a histogram over d and sorts one bin only;
-// and whenever DrawScore's bound d * s + kGumbelNoiseMax is below the best score so far, noise need
-// not be made at all.
+// Because x never rises along the ranking, 6 to 8 amount to one cut: a kept set is { l > c } plus
+// the lowest ids of { l = c }. A fast version finds c with a histogram over x and sorts one bin
+// only; and whenever DrawScore's bound d * s + kGumbelNoiseMax is below the best score so far,
+// noise need not be made at all.
 //
 // Pure functions; thread-safe. Same rules for arithmetic as in philox.h.
 #pragma once

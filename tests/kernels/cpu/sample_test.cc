@@ -73,10 +73,11 @@ OwnedRow RandomRow(Choices& choices, int vocabulary) {
   return owned;
 }
 
-// Gaussian-like, flat, peaked, full of ties, or with banned ids.
+// Gaussian-like, flat, peaked, full of ties, equal once the maximum is taken off, or with banned
+// ids.
 std::vector<float> RandomLogits(Choices& choices, int vocabulary) {
   std::vector<float> logits(static_cast<size_t>(vocabulary));
-  const int kind = choices.Below(5);
+  const int kind = choices.Below(6);
   for (float& logit : logits) {
     const float bell = choices.Unit() + choices.Unit() + choices.Unit() - 1.5f;
     switch (kind) {
@@ -91,6 +92,9 @@ std::vector<float> RandomLogits(Choices& choices, int vocabulary) {
         break;
       case 3:
         logit = static_cast<float>(choices.Below(6));
+        break;
+      case 4:
+        logit = choices.Below(8) == 0 ? 256.0f : 1e-5f * bell;
         break;
       default:
         logit = choices.Below(4) == 0 ? -kInfinity : 3 * bell;

@@ -90,6 +90,15 @@ TEST(ReferenceSampleTest, TopPKeepsTheTokenThatReachesTheMass) {
   EXPECT_EQ(Support(logits, {.top_k = 2, .top_p = 0.6f}), (std::set<TokenId>{1}));
 }
 
+TEST(ReferenceSampleTest, TheRankingTellsLogitsApartThatTheShiftByTheMaximumMerges) {
+  const std::vector<float> logits = {1e-6f, 2e-6f, 256.0f};
+  ASSERT_EQ(logits[0] - logits[2], logits[1] - logits[2]);
+  // Shares of 0.07, 0.07 and 0.87.
+  EXPECT_EQ(Support(logits, {.temperature = 100}), (std::set<TokenId>{0, 1, 2}));
+  EXPECT_EQ(Support(logits, {.temperature = 100, .top_k = 2}), (std::set<TokenId>{1, 2}));
+  EXPECT_EQ(Support(logits, {.temperature = 100, .top_p = 0.9f}), (std::set<TokenId>{1, 2}));
+}
+
 TEST(ReferenceSampleTest, MinPKeepsTokensAboveAShareOfTheLargest) {
   const std::vector<float> logits = {0, -1, -2, -3};  // 1, 0.37, 0.135, 0.05 of the largest
   EXPECT_EQ(Support(logits, {.min_p = 0.3f}), (std::set<TokenId>{0, 1}));
