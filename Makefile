@@ -31,7 +31,7 @@ test-tools: packages
 	@if [ -x $(TOOLCHAIN)/fetch_tokenizers.py ]; then $(TOOLCHAIN)/fetch_tokenizers.py >/dev/null; fi
 
 $(BUILD)/build.ninja: | packages
-	@cmake --preset release >/dev/null
+	@cmake --preset release | grep -E '^-- (Banyan|  )'
 
 .PHONY: build
 build: packages $(BUILD)/build.ninja
