@@ -28,7 +28,7 @@ test-tools: packages
 	@$(TOOLCHAIN)/setup_python.sh
 	@$(TOOLCHAIN)/setup_go_tools.sh
 	@$(TOOLCHAIN)/fetch_model.py >/dev/null
-	@if [ -x $(TOOLCHAIN)/fetch_tokenizers.py ]; then $(TOOLCHAIN)/fetch_tokenizers.py >/dev/null; fi
+	@$(TOOLCHAIN)/with_env.sh $(TOOLCHAIN)/fetch_tokenizers.py >/dev/null
 
 $(BUILD)/build.ninja: | packages
 	@cmake --preset release | grep -E '^-- (Banyan|  )'
