@@ -97,7 +97,7 @@ class CpuBackend final : public Backend {
   }
   absl::Status Reserve(const BackendLimits& limits) override;
   absl::StatusOr<std::unique_ptr<PackedMatrix>> Pack(const MatrixSource& source) override {
-    return CpuMatrix::Pack(source, activation_, pool_);
+    return CpuMatrix::Pack(source, activation_, weights_, pool_);
   }
   size_t PackedBytes(int64_t rows, int64_t cols) const override {
     return CpuMatrix::PackedBytes(rows, cols, activation_,
@@ -129,6 +129,7 @@ class CpuBackend final : public Backend {
   const DType activation_;
   const KernelTable& kernels_;
   ThreadPool pool_;
+  MemoryArena weights_;
   AttentionPlan attention_;
   std::vector<RowSampler> samplers_;  // one a thread
 };

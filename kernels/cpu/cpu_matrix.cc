@@ -55,7 +55,12 @@ void TransposeBFloat16(const float* rows, int64_t cols, int outputs, int width, 
 }  // namespace
 
 int CpuMatrix::WidthFor(int64_t rows, int num_threads) {
-  return rows / kWideOutputs < 2 * int64_t{num_threads} ? kNarrowOutputs : kWideOutputs;
+  // Outputs of the thread that gets most panels.
+  const auto share = [&](int width) {
+    const int64_t panels = (rows + width - 1) / width;
+    return (panels + num_threads - 1) / num_threads * width;
+  };
+  return share(kWideOutputs) > share(kNarrowOutputs) * 102 / 100 ? kNarrowOutputs : kWideOutputs;
 }
 
 size_t CpuMatrix::PackedBytes(int64_t rows, int64_t cols, DType dtype, int width) {
@@ -63,7 +68,7 @@ size_t CpuMatrix::PackedBytes(int64_t rows, int64_t cols, DType dtype, int width
 }
 
 absl::StatusOr<std::unique_ptr<CpuMatrix>> CpuMatrix::Pack(const MatrixSource& source, DType dtype,
-                                                           ThreadPool& pool) {
+                                                           MemoryArena& arena, ThreadPool& pool) {
   std::unique_ptr<CpuMatrix> matrix(new CpuMatrix);
   matrix->rows_ = source.rows;
   matrix->cols_ = source.cols;
@@ -72,7 +77,7 @@ absl::StatusOr<std::unique_ptr<CpuMatrix>> CpuMatrix::Pack(const MatrixSource& s
   matrix->panel_bytes_ = PanelBytes(source.cols, dtype, matrix->width_);
   const size_t bytes = PackedBytes(source.rows, source.cols, dtype, matrix->width_);
   BANYAN_ASSIGN_OR_RETURN(matrix->memory_,
-                          MemoryRegion::Map(bytes, absl::StrFormat("weight %s", source.name)));
+                          arena.Allocate(bytes, absl::StrFormat("weight %s", source.name)));
   const size_t panel_floats =
       static_cast<size_t>(source.cols) * static_cast<size_t>(matrix->width_);
   BANYAN_ASSIGN_OR_RETURN(

@@ -16,10 +16,10 @@ namespace banyan::kernels::cpu {
 
 class CpuMatrix final : public PackedMatrix {
  public:
-  // Packs on all threads of the pool. RESOURCE_EXHAUSTED when memory is missing.
+  // Packs into the arena on all threads of the pool. RESOURCE_EXHAUSTED when memory is missing.
   static absl::StatusOr<std::unique_ptr<CpuMatrix>> Pack(const MatrixSource& source, DType dtype,
-                                                         ThreadPool& pool);
-  // 64, or 32 for matrices with too few panels for the threads. Results do not depend on it.
+                                                         MemoryArena& arena, ThreadPool& pool);
+  // 64, or 32 where panels of 64 cannot be shared out evenly. Results do not depend on it.
   static int WidthFor(int64_t rows, int num_threads);
   static size_t PackedBytes(int64_t rows, int64_t cols, DType dtype, int width);
 

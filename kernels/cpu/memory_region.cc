@@ -3,17 +3,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "common/base/check.h"
+#include "common/base/status_macros.h"
 
 namespace banyan::kernels::cpu {
 namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
+// Pages of a chunk that nothing was laid on are never touched and so take no memory.
+constexpr size_t kChunkBytes = size_t{64} << 20;
+constexpr size_t kArenaAlignment = 64;
+
+constexpr size_t RoundUpTo(size_t value, size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 size_t PhysicalMemoryBytes() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -28,6 +38,7 @@ MemoryRegion& MemoryRegion::operator=(MemoryRegion&& other) noexcept {
   std::swap(size_bytes_, other.size_bytes_);
   std::swap(mapping_, other.mapping_);
   std::swap(mapping_bytes_, other.mapping_bytes_);
+  std::swap(whole_, other.whole_);
   return *this;
 }
 
@@ -56,11 +67,35 @@ absl::StatusOr<MemoryRegion> MemoryRegion::Map(size_t size_bytes, std::string_vi
   region.mapping_bytes_ = mapping_bytes;
   region.size_bytes_ = size_bytes;
   uintptr_t address = reinterpret_cast<uintptr_t>(mapping);
-  if (huge) address = (address + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  if (huge) address = RoundUpTo(address, kHugePageBytes);
   region.data_ = reinterpret_cast<char*>(address);
   // Advice only: without huge pages everything works, slower.
   if (huge) madvise(region.data_, size_bytes, MADV_HUGEPAGE);
   return region;
+}
+
+MemoryRegion MemoryRegion::PartOf(std::shared_ptr<const MemoryRegion> whole, size_t offset,
+                                  size_t size_bytes) {
+  BANYAN_CHECK_LE(offset + size_bytes, whole->size_bytes());
+  MemoryRegion part;
+  part.data_ = whole->data() + offset;
+  part.size_bytes_ = size_bytes;
+  part.whole_ = std::move(whole);
+  return part;
+}
+
+absl::StatusOr<MemoryRegion> MemoryArena::Allocate(size_t size_bytes, std::string_view purpose) {
+  if (size_bytes >= kChunkBytes) return MemoryRegion::Map(size_bytes, purpose);
+  if (size_bytes == 0) return MemoryRegion();
+  if (chunk_ == nullptr || chunk_->size_bytes() - used_bytes_ < size_bytes) {
+    BANYAN_ASSIGN_OR_RETURN(MemoryRegion chunk, MemoryRegion::Map(kChunkBytes, purpose));
+    chunk_ = std::make_shared<const MemoryRegion>(std::move(chunk));
+    used_bytes_ = 0;
+  }
+  MemoryRegion part = MemoryRegion::PartOf(chunk_, used_bytes_, size_bytes);
+  used_bytes_ =
+      std::min(chunk_->size_bytes(), RoundUpTo(used_bytes_ + size_bytes, kArenaAlignment));
+  return part;
 }
 
 }  // namespace banyan::kernels::cpu
