@@ -86,7 +86,7 @@ ThreadPool::ThreadPool(int num_threads)
 }
 
 ThreadPool::~ThreadPool() {
-  stopping_ = true;
+  stopping_.store(true, std::memory_order_relaxed);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
   for (std::thread& thread : threads_) thread.join();
@@ -98,25 +98,27 @@ void ThreadPool::ThreadMain(int thread) {
   uint32_t epoch = 0;
   for (;;) {
     epoch = AwaitChange(epoch_, epoch);
-    if (stopping_) return;
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    uint32_t free = 2 * (epoch - 1);
+    if (!state.seat.compare_exchange_strong(free, 2 * epoch + 1, std::memory_order_relaxed)) {
+      continue;  // the job is over
+    }
     (*work_)(thread);
-    state.done_epoch.store(epoch, std::memory_order_release);
-    state.done_epoch.notify_one();
+    state.seat.store(2 * epoch, std::memory_order_release);
+    state.seat.notify_one();
   }
 }
 
-void ThreadPool::Run(absl::FunctionRef<void(int thread)> work) {
-  if (num_threads_ == 1) {
-    work(0);
-    return;
-  }
+void ThreadPool::Run(Work work) {
   work_ = &work;
   const uint32_t epoch = epoch_.fetch_add(1, std::memory_order_release) + 1;
   epoch_.notify_all();
   work(0);
   for (int thread = 1; thread < num_threads_; ++thread) {
-    const std::atomic<uint32_t>& done = states_[static_cast<size_t>(thread)].done_epoch;
-    if (done.load(std::memory_order_acquire) != epoch) AwaitChange(done, epoch - 1);
+    std::atomic<uint32_t>& seat = states_[static_cast<size_t>(thread)].seat;
+    uint32_t now = 2 * (epoch - 1);
+    if (seat.compare_exchange_strong(now, 2 * epoch, std::memory_order_acquire)) continue;
+    if (now != 2 * epoch) AwaitChange(seat, 2 * epoch + 1);
   }
 }
 

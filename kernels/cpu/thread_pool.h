@@ -28,35 +28,36 @@ class ThreadPool {
 
   int num_threads() const { return num_threads_; }
 
-  // Calls work(thread) once on every thread and returns when all are done. What the caller wrote
-  // before is visible to the threads, what they wrote is visible to the caller after.
-  void Run(absl::FunctionRef<void(int thread)> work);
-
   // Covers [0, count), count < 2^31, with calls work(thread, begin, end) of at most `grain` items.
-  // Every thread starts on its own contiguous range and then steals from the tails of the others,
-  // so that a thread that lost its core does not hold up the rest. count <= grain runs on the
-  // caller.
+  // Every thread starts on its own contiguous range and then steals from the tails of the others.
+  // A thread that has not come when the items run out is not waited for: where other processes hold
+  // its core, the caller does the work alone. What the caller wrote before is visible to `work`,
+  // what `work` wrote is visible to the caller after. count <= grain runs on the caller.
   void ParallelFor(int64_t count, int64_t grain,
                    absl::FunctionRef<void(int thread, int64_t begin, int64_t end)> work);
 
  private:
   using Work = absl::FunctionRef<void(int thread)>;
 
-  // One cache line a thread: no two threads write the same one.
+  // One cache line a thread.
   struct alignas(64) ThreadState {
-    std::atomic<uint32_t> done_epoch{0};
+    // Of job e: 2 (e - 1) while the thread may join it, 2 e + 1 while it works, 2 e when it is done
+    // or too late.
+    std::atomic<uint32_t> seat{0};
     // Items left of the thread's own range: begin in the low half, end in the high half.
     std::atomic<uint64_t> range{0};
   };
 
   void ThreadMain(int thread);
+  // Calls work(0), and work(thread) on those threads that come before it returns.
+  void Run(Work work);
   void RunRanges(int thread, int64_t grain,
                  absl::FunctionRef<void(int thread, int64_t begin, int64_t end)> work);
 
   const int num_threads_;
-  alignas(64) std::atomic<uint32_t> epoch_{0};
-  const Work* work_ = nullptr;  // written before epoch_ moves, read after
-  bool stopping_ = false;       // the same
+  alignas(64) std::atomic<uint32_t> epoch_{0};  // the last job's number
+  const Work* work_ = nullptr;                  // written before epoch_ moves, read in a taken seat
+  std::atomic<bool> stopping_{false};
   std::unique_ptr<ThreadState[]> states_;
   std::vector<std::thread> threads_;
 };
