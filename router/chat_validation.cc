@@ -32,7 +32,7 @@ bool IsFunctionName(std::string_view name) {
          });
 }
 
-void CheckFunctionName(const std::string& field, std::string_view name, FieldChecks& checks) {
+void CheckFunctionName(const std::string& field, std::string_view name, rpc::FieldChecks& checks) {
   if (IsFunctionName(name)) return;
   checks.Fail(field, absl::StrFormat("want 1 to %d characters of [A-Za-z0-9_-], got %s",
                                      kNameBytesMax, rpc::QuoteValue(name)));
@@ -40,7 +40,7 @@ void CheckFunctionName(const std::string& field, std::string_view name, FieldChe
 
 // Adds the message's bytes to `bytes`.
 void CheckMessage(const std::string& field, const v1::ChatMessage& message, size_t& bytes,
-                  FieldChecks& checks) {
+                  rpc::FieldChecks& checks) {
   if (message.role() == v1::CHAT_ROLE_UNSPECIFIED || !v1::ChatRole_IsValid(message.role())) {
     checks.Fail(field + ".role",
                 absl::StrFormat("want SYSTEM, DEVELOPER, USER, ASSISTANT or TOOL, got %d",
@@ -74,7 +74,7 @@ void CheckMessage(const std::string& field, const v1::ChatMessage& message, size
   checks.BytesAtMost(field + ".tool_call_id", message.tool_call_id(), kNameBytesMax);
 }
 
-void CheckTools(const std::string& field, const v1::ChatPrompt& chat, FieldChecks& checks) {
+void CheckTools(const std::string& field, const v1::ChatPrompt& chat, rpc::FieldChecks& checks) {
   if (!checks.CountInRange(field + ".tools", chat.tools_size(), 0, kToolsMax, "tools")) return;
   std::set<std::string_view> names;
   for (int i = 0; i < chat.tools_size(); ++i) {
@@ -102,7 +102,7 @@ void CheckTools(const std::string& field, const v1::ChatPrompt& chat, FieldCheck
 
 }  // namespace
 
-void ValidateChat(const std::string& field, const v1::ChatPrompt& chat, FieldChecks& checks) {
+void ValidateChat(const std::string& field, const v1::ChatPrompt& chat, rpc::FieldChecks& checks) {
   if (!checks.CountInRange(field + ".messages", chat.messages_size(), 1, kMessagesMax,
                            "messages")) {
     return;

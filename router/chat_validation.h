@@ -4,11 +4,11 @@
 #include <string>
 
 #include "banyan/v1/inference_service.pb.h"
-#include "router/field_checks.h"
+#include "common/rpc/field_checks.h"
 
 namespace banyan::router {
 
 // `field` is the path of the conversation in its request.
-void ValidateChat(const std::string& field, const v1::ChatPrompt& chat, FieldChecks& checks);
+void ValidateChat(const std::string& field, const v1::ChatPrompt& chat, rpc::FieldChecks& checks);
 
 }  // namespace banyan::router

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/errors.h"
+#include "common/rpc/field_checks.h"
 #include "common/rpc/request_id.h"
 #include "router/client_stream.h"
 #include "router/periodic_stream.h"
@@ -24,11 +25,6 @@ constexpr uint32_t kWatchIntervalMaxMs = 60'000;
 constexpr uint32_t kDrainDefaultMs = 30'000;
 constexpr uint32_t kDrainMaxMs = 86'400'000;
 constexpr milliseconds kDrainProgress(500);
-
-absl::Status FieldError(std::string field, std::string description) {
-  const rpc::FieldViolation violation{std::move(field), std::move(description)};
-  return rpc::InvalidFields(ErrorReason::kInvalidField, std::span(&violation, 1)).ToStatus();
-}
 
 absl::Status NoWorkerOf(const std::string& worker_id) {
   return Error(ErrorReason::kWorkerNotFound, "worker_id: no worker " + rpc::QuoteValue(worker_id))
@@ -143,7 +139,7 @@ grpc::ServerWriteReactor<v1::WatchWorkersResponse>* ClusterService::WatchWorkers
   const uint32_t interval_ms =
       request->interval_ms() == 0 ? kWatchIntervalDefaultMs : request->interval_ms();
   if (interval_ms < kWatchIntervalMinMs || interval_ms > kWatchIntervalMaxMs) {
-    return new FailedStream<v1::WatchWorkersResponse>(FieldError(
+    return new FailedStream<v1::WatchWorkersResponse>(rpc::InvalidField(
         "interval_ms", absl::StrFormat("out of range, want 0 or [%d, %d], got %d",
                                        kWatchIntervalMinMs, kWatchIntervalMaxMs, interval_ms)));
   }
@@ -164,7 +160,7 @@ grpc::ServerUnaryReactor* ClusterService::AddWorker(grpc::CallbackServerContext*
                                                     v1::AddWorkerResponse* response) {
   constexpr size_t kAddressBytesMax = 256;
   if (request->address().empty() || request->address().size() > kAddressBytesMax) {
-    return FinishNow(context, FieldError("address", "want host:port of 1 to 256 bytes"));
+    return FinishNow(context, rpc::InvalidField("address", "want host:port of 1 to 256 bytes"));
   }
   const auto connection = context_.registry.AddWorker(request->address(), request->pool());
   if (!connection.ok()) return FinishNow(context, connection.status());
@@ -196,8 +192,8 @@ grpc::ServerWriteReactor<v1::DrainRouterResponse>* ClusterService::DrainRouter(
     grpc::CallbackServerContext*, const v1::DrainRouterRequest* request) {
   if (request->deadline_ms() > kDrainMaxMs) {
     return new FailedStream<v1::DrainRouterResponse>(
-        FieldError("deadline_ms", absl::StrFormat("out of range, want [0, %d], got %d", kDrainMaxMs,
-                                                  request->deadline_ms())));
+        rpc::InvalidField("deadline_ms", absl::StrFormat("out of range, want [0, %d], got %d",
+                                                         kDrainMaxMs, request->deadline_ms())));
   }
   begin_drain_();
   const milliseconds limit(request->deadline_ms() == 0 ? kDrainDefaultMs : request->deadline_ms());

@@ -8,6 +8,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/digest.h"
 #include "common/rpc/errors.h"
+#include "common/rpc/field_checks.h"
 #include "common/rpc/request_id.h"
 
 namespace banyan::router {
@@ -56,9 +57,7 @@ absl::StatusOr<ChatInput> ConvertChat(const v1::ChatPrompt& chat) {
   for (const auto& [name, value] : chat.template_args().fields()) {
     std::string json;
     if (!google::protobuf::util::MessageToJsonString(value, &json).ok()) {
-      const rpc::FieldViolation violation{"chat.template_args." + name,
-                                          "cannot be written as JSON"};
-      return rpc::InvalidFields(ErrorReason::kInvalidField, std::span(&violation, 1)).ToStatus();
+      return rpc::InvalidField("chat.template_args." + name, "cannot be written as JSON");
     }
     input.variables_json.emplace_back(name, std::move(json));
   }
@@ -169,8 +168,7 @@ absl::StatusOr<PreparedRequest> Prepare(const v1::GenerateRequest& request,
     tokens.erase(tokens.begin(), tokens.end() - request.truncate_prompt_tokens());
   }
   if (tokens.empty()) {
-    const rpc::FieldViolation violation{"prompt", "is empty after tokenization"};
-    return rpc::InvalidFields(ErrorReason::kInvalidField, std::span(&violation, 1)).ToStatus();
+    return rpc::InvalidField("prompt", "is empty after tokenization");
   }
   const uint32_t context_length = model.limits.context_length;
   if (tokens.size() >= context_length) return TooLong(tokens.size(), 0, context_length);

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/errors.h"
+#include "common/rpc/field_checks.h"
 #include "common/rpc/listen_address.h"
 #include "common/rpc/request_id.h"
 
@@ -198,9 +199,8 @@ absl::StatusOr<std::shared_ptr<ModelPool>> WorkerRegistry::FindModel(
   const std::lock_guard lock(mutex_);
   if (model.empty() && pools_.size() == 1) return pools_.begin()->second;
   if (model.empty() && !pools_.empty()) {
-    const rpc::FieldViolation violation{
-        "model", absl::StrFormat("empty, and %d models are served", pools_.size())};
-    return rpc::InvalidFields(ErrorReason::kInvalidField, std::span(&violation, 1)).ToStatus();
+    return rpc::InvalidField("model",
+                             absl::StrFormat("empty, and %d models are served", pools_.size()));
   }
   if (pools_.empty()) {
     return Error(ErrorReason::kNoWorker, "no worker has joined yet")

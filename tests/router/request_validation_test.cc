@@ -149,7 +149,7 @@ for (const BadField& bad : fields) ExpectRefused(bad);
 }
 
 TEST(RequestValidationTest, SamplingListsAndStops) {
-  const BadField fields[] = {{"sampling.logit_bias", "0 to 1024 entries, got 1025",
+  const BadField fields[] = {{"sampling.logit_bias", "limit 1024 entries, got 1025",
                               SPOIL{for (uint32_t i = 0; i < 1025;
                                          ++i)(*r.mutable_sampling()->mutable_logit_bias())[i] = 1;
 }
@@ -162,18 +162,18 @@ TEST(RequestValidationTest, SamplingListsAndStops) {
    SPOIL{(*r.mutable_sampling()->mutable_logit_bias())[3] = 1e30f;
 }
 }
-, {"sampling.allowed_token_ids", "0 to 4096 ids, got 4097",
+, {"sampling.allowed_token_ids", "limit 4096 ids, got 4097",
    SPOIL{for (int i = 0; i < 4097; ++i) r.mutable_sampling()->add_allowed_token_ids(1);
 }
 }
-, {"sampling.stop_token_ids", "0 to 64 ids, got 65",
+, {"sampling.stop_token_ids", "limit 64 ids, got 65",
    SPOIL{for (int i = 0; i < 65; ++i) r.mutable_sampling()->add_stop_token_ids(1);
 }
 }
 , {"sampling.stop_token_ids[0]", "got 999", SPOIL{r.mutable_sampling()->add_stop_token_ids(999);
 }
 }
-, {"stop", "0 to 16 strings, got 17", SPOIL{for (int i = 0; i < 17; ++i) r.add_stop("x");
+, {"stop", "limit 16 strings, got 17", SPOIL{for (int i = 0; i < 17; ++i) r.add_stop("x");
 }
 }
 , {"stop[1]", "empty", SPOIL{r.add_stop("x");

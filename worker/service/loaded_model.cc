@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/build_info.h"
 #include "common/rpc/process_stats.h"
+#include "common/rpc/request_limits.h"
 #include "worker/model/load_model.h"
 #include "worker/model/memory_plan.h"
 #include "worker/service/backend_factory.h"
@@ -20,7 +21,6 @@
 namespace banyan::worker {
 namespace {
 
-constexpr int32_t kSamplesMax = 16;
 constexpr Duration kProgressPeriod = std::chrono::milliseconds(250);
 
 double SecondsSince(TimePoint begin) { return ToSeconds(Clock::Real().Now() - begin); }
@@ -88,7 +88,7 @@ void FillIdentity(const WorkerOptions& options, const Checkpoint& checkpoint,
   loaded.limits = {.model_fingerprint = identity.model_fingerprint,
                    .context_length = identity.context_length,
                    .vocabulary_size = identity.vocabulary_size,
-                   .num_samples_max = std::min(kSamplesMax, identity.max_running_sequences),
+                   .num_samples_max = std::min(rpc::kSamplesMax, identity.max_running_sequences),
                    .defaults = UsableDefaults(checkpoint.generation_defaults())};
   loaded.eos_token_ids = config.eos_token_ids;
 }

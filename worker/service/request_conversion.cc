@@ -7,8 +7,8 @@
 #include "absl/strings/str_format.h"
 #include "common/base/log.h"
 #include "common/rpc/errors.h"
-#include "common/rpc/request_id.h"
-#include "worker/service/field_checks.h"
+#include "common/rpc/field_checks.h"
+#include "common/rpc/request_limits.h"
 
 namespace banyan::worker {
 namespace {
@@ -18,16 +18,21 @@ using rpc::ErrorReason;
 using rpc::QuoteValue;
 
 constexpr float kTemperatureMin = 0.01f;
-constexpr float kTemperatureMax = 10;
-constexpr float kPenaltyMax = 2;
-constexpr float kRepetitionPenaltyMax = 10;
-constexpr float kLogitBiasValueMax = 100;
 constexpr size_t kSaltBytes = 16;
 
 template <typename T>
 void SortUnique(std::vector<T>& values) {
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+// Checks the ids, and appends them to `out` where all are the model's.
+template <typename Ids>
+bool AppendTokens(const std::string& field, const Ids& ids, int32_t vocabulary_size,
+                  rpc::FieldChecks& checks, std::vector<TokenId>& out) {
+  if (!checks.Tokens(field, ids, vocabulary_size)) return false;
+  out.insert(out.end(), ids.begin(), ids.end());
+  return true;
 }
 
 // Absent: the model's own default, else `fallback`.
@@ -37,12 +42,9 @@ T Resolve(bool present, T value, const std::optional<U>& model_default, T fallba
   return model_default.has_value() ? static_cast<T>(*model_default) : fallback;
 }
 
-void ConvertIdentity(const v1::GenerateTokensRequest& wire, Request& request, FieldChecks& checks) {
-  if (!rpc::IsValidRequestId(wire.request_id())) {
-    checks.Fail("request_id",
-                absl::StrFormat("want 1 to %d characters of [A-Za-z0-9._:-], got %s",
-                                rpc::kRequestIdBytesMax, QuoteValue(wire.request_id())));
-  }
+void ConvertIdentity(const v1::GenerateTokensRequest& wire, Request& request,
+                     rpc::FieldChecks& checks) {
+  checks.RequestId("request_id", wire.request_id());
   request.id = wire.request_id();
   switch (wire.priority()) {
     case v1::PRIORITY_REALTIME:
@@ -71,37 +73,34 @@ void ConvertIdentity(const v1::GenerateTokensRequest& wire, Request& request, Fi
   } else {
     request.waited = std::chrono::microseconds(wire.waited_us());
   }
-  if (checks.InRange("max_queue_ms", int64_t{wire.max_queue_ms()}, 0, kMaxQueueMsMax) &&
+  if (checks.InRange("max_queue_ms", int64_t{wire.max_queue_ms()}, 0, rpc::kQueueMsMax) &&
       wire.max_queue_ms() > 0) {
     request.max_queue = std::chrono::milliseconds(wire.max_queue_ms());
   }
 }
 
 void ConvertPrompt(const v1::GenerateTokensRequest& wire, const ConversionLimits& limits,
-                   Request& request, FieldChecks& checks) {
+                   Request& request, rpc::FieldChecks& checks) {
   if (wire.prompt_token_ids().empty()) {
     checks.Fail("prompt_token_ids",
                 absl::StrFormat("empty, want 1 to %d tokens", limits.context_length - 1));
   }
-  checks.Tokens("prompt_token_ids", wire.prompt_token_ids(), limits.vocabulary_size,
-                request.prompt);
+  AppendTokens("prompt_token_ids", wire.prompt_token_ids(), limits.vocabulary_size, checks,
+               request.prompt);
 }
 
 // Everything that is one number.
 void ConvertSamplingScalars(const v1::SamplingParams& wire, const ConversionLimits& limits,
-                            SamplingParams& sampling, FieldChecks& checks) {
+                            SamplingParams& sampling, rpc::FieldChecks& checks) {
   const GenerationDefaults& defaults = limits.defaults;
   sampling.temperature =
       Resolve(wire.has_temperature(), wire.temperature(), defaults.temperature, 1.0f);
-  if (checks.InRange("sampling.temperature", sampling.temperature, 0.0f, kTemperatureMax) &&
+  if (checks.InRange("sampling.temperature", sampling.temperature, 0.0f, rpc::kTemperatureMax) &&
       sampling.temperature > 0) {
     sampling.temperature = std::max(sampling.temperature, kTemperatureMin);
   }
   sampling.top_p = Resolve(wire.has_top_p(), wire.top_p(), defaults.top_p, 1.0f);
-  if (!(sampling.top_p > 0 && sampling.top_p <= 1)) {
-    checks.Fail("sampling.top_p",
-                absl::StrFormat("out of range, want (0, 1], got %g", sampling.top_p));
-  }
+  checks.InRangeAbove("sampling.top_p", sampling.top_p, 0.0f, 1.0f);
   const int64_t top_k =
       Resolve(wire.has_top_k(), int64_t{wire.top_k()}, defaults.top_k, int64_t{0});
   // A model's default may exceed the vocabulary of a pruned model; a client's value may not.
@@ -111,52 +110,51 @@ void ConvertSamplingScalars(const v1::SamplingParams& wire, const ConversionLimi
   sampling.min_p = Resolve(wire.has_min_p(), wire.min_p(), defaults.min_p, 0.0f);
   checks.InRange("sampling.min_p", sampling.min_p, 0.0f, 1.0f);
   sampling.presence_penalty = wire.presence_penalty();
-  checks.InRange("sampling.presence_penalty", sampling.presence_penalty, -kPenaltyMax, kPenaltyMax);
+  checks.InRange("sampling.presence_penalty", sampling.presence_penalty, -rpc::kPenaltyMax,
+                 rpc::kPenaltyMax);
   sampling.frequency_penalty = wire.frequency_penalty();
-  checks.InRange("sampling.frequency_penalty", sampling.frequency_penalty, -kPenaltyMax,
-                 kPenaltyMax);
+  checks.InRange("sampling.frequency_penalty", sampling.frequency_penalty, -rpc::kPenaltyMax,
+                 rpc::kPenaltyMax);
   sampling.repetition_penalty = Resolve(wire.has_repetition_penalty(), wire.repetition_penalty(),
                                         defaults.repetition_penalty, 1.0f);
-  if (!(sampling.repetition_penalty > 0 && sampling.repetition_penalty <= kRepetitionPenaltyMax)) {
-    checks.Fail("sampling.repetition_penalty",
-                absl::StrFormat("out of range, want (0, %g], got %g", kRepetitionPenaltyMax,
-                                sampling.repetition_penalty));
-  }
+  checks.InRangeAbove("sampling.repetition_penalty", sampling.repetition_penalty, 0.0f,
+                      rpc::kRepetitionPenaltyMax);
   if (!wire.has_seed()) checks.Fail("sampling.seed", "must be set");
   sampling.seed = wire.seed();
   sampling.ignore_eos = wire.ignore_eos();
 }
 
 void ConvertSamplingLists(const v1::SamplingParams& wire, const ConversionLimits& limits,
-                          SamplingParams& sampling, FieldChecks& checks) {
-  if (checks.AtMost("sampling.logit_bias", static_cast<int64_t>(wire.logit_bias().size()),
-                    kLogitBiasMax, "entries")) {
+                          SamplingParams& sampling, rpc::FieldChecks& checks) {
+  if (checks.CountAtMost("sampling.logit_bias", static_cast<int64_t>(wire.logit_bias().size()),
+                         rpc::kLogitBiasEntriesMax, "entries")) {
     for (const auto& [id, bias] : wire.logit_bias()) {
       const std::string field = absl::StrFormat("sampling.logit_bias[%u]", id);
       if (id >= static_cast<uint32_t>(limits.vocabulary_size)) {
         checks.Fail(field,
                     absl::StrFormat("no token of the model, want [0, %d)", limits.vocabulary_size));
-      } else if (checks.InRange(field, bias, -kLogitBiasValueMax, kLogitBiasValueMax)) {
+      } else if (checks.InRange(field, bias, -rpc::kLogitBiasMax, rpc::kLogitBiasMax)) {
         sampling.logit_bias.emplace_back(static_cast<TokenId>(id), bias);
       }
     }
     std::sort(sampling.logit_bias.begin(), sampling.logit_bias.end());
   }
-  if (checks.AtMost("sampling.allowed_token_ids", wire.allowed_token_ids_size(), kAllowedTokensMax,
-                    "ids") &&
-      checks.Tokens("sampling.allowed_token_ids", wire.allowed_token_ids(), limits.vocabulary_size,
-                    sampling.allowed_token_ids)) {
+  if (checks.CountAtMost("sampling.allowed_token_ids", wire.allowed_token_ids_size(),
+                         rpc::kAllowedTokensMax, "ids") &&
+      AppendTokens("sampling.allowed_token_ids", wire.allowed_token_ids(), limits.vocabulary_size,
+                   checks, sampling.allowed_token_ids)) {
     SortUnique(sampling.allowed_token_ids);
   }
-  if (checks.AtMost("sampling.stop_token_ids", wire.stop_token_ids_size(), kStopTokensMax, "ids") &&
-      checks.Tokens("sampling.stop_token_ids", wire.stop_token_ids(), limits.vocabulary_size,
-                    sampling.stop_token_ids)) {
+  if (checks.CountAtMost("sampling.stop_token_ids", wire.stop_token_ids_size(), rpc::kStopTokensMax,
+                         "ids") &&
+      AppendTokens("sampling.stop_token_ids", wire.stop_token_ids(), limits.vocabulary_size, checks,
+                   sampling.stop_token_ids)) {
     SortUnique(sampling.stop_token_ids);
   }
 }
 
 void ConvertSamplingCounts(const v1::SamplingParams& wire, const ConversionLimits& limits,
-                           int64_t num_prompt, SamplingParams& sampling, FieldChecks& checks) {
+                           int64_t num_prompt, SamplingParams& sampling, rpc::FieldChecks& checks) {
   // With a prompt that does not fit, that is the error to report; its own check does.
   const int64_t room = std::max<int64_t>(limits.context_length - num_prompt, 1);
   const int64_t max_tokens = wire.has_max_tokens() ? int64_t{wire.max_tokens()} : room;
@@ -171,18 +169,18 @@ void ConvertSamplingCounts(const v1::SamplingParams& wire, const ConversionLimit
     sampling.num_samples = static_cast<int32_t>(num_samples);
   }
   if (wire.has_num_logprobs() &&
-      checks.InRange("sampling.num_logprobs", int64_t{wire.num_logprobs()}, 0, kLogprobsMax)) {
+      checks.InRange("sampling.num_logprobs", int64_t{wire.num_logprobs()}, 0, rpc::kLogprobsMax)) {
     sampling.num_logprobs = static_cast<int32_t>(wire.num_logprobs());
   }
   if (wire.has_num_prompt_logprobs() &&
       checks.InRange("sampling.num_prompt_logprobs", int64_t{wire.num_prompt_logprobs()}, 0,
-                     kLogprobsMax)) {
+                     rpc::kLogprobsMax)) {
     sampling.num_prompt_logprobs = static_cast<int32_t>(wire.num_prompt_logprobs());
   }
 }
 
 void ConvertResume(const v1::ResumeState& wire, const ConversionLimits& limits, Request& request,
-                   FieldChecks& checks) {
+                   rpc::FieldChecks& checks) {
   checks.InRange("resume.attempt", int64_t{wire.attempt()}, 1, kResumeAttemptMax);
   if (checks.InRange("resume.cached_tokens", int64_t{wire.cached_tokens()}, 0,
                      static_cast<int64_t>(request.prompt.size()))) {
@@ -203,8 +201,9 @@ void ConvertResume(const v1::ResumeState& wire, const ConversionLimits& limits, 
     SampleProgress progress;
     progress.finished = sample.finished();
     any_unfinished |= !sample.finished();
-    if (checks.AtMost(field, sample.output_token_ids_size(), most, "tokens")) {
-      checks.Tokens(field, sample.output_token_ids(), limits.vocabulary_size, progress.output);
+    if (checks.CountAtMost(field, sample.output_token_ids_size(), most, "tokens")) {
+      AppendTokens(field, sample.output_token_ids(), limits.vocabulary_size, checks,
+                   progress.output);
     }
     request.resume.push_back(std::move(progress));
   }
@@ -259,7 +258,7 @@ absl::StatusOr<Request> ConvertRequest(const v1::GenerateTokensRequest& wire,
         .ToStatus();
   }
   Request request;
-  FieldChecks checks;
+  rpc::FieldChecks checks;
   ConvertIdentity(wire, request, checks);
   ConvertPrompt(wire, limits, request, checks);
   if (!wire.has_sampling()) {
@@ -270,9 +269,7 @@ absl::StatusOr<Request> ConvertRequest(const v1::GenerateTokensRequest& wire,
     ConvertSamplingCounts(wire.sampling(), limits, num_prompt, request.sampling, checks);
     if (wire.has_resume()) ConvertResume(wire.resume(), limits, request, checks);
   }
-  if (!checks.ok()) {
-    return rpc::InvalidFields(ErrorReason::kInvalidField, checks.violations()).ToStatus();
-  }
+  if (!checks.ok()) return checks.ToStatus();
   return request;
 }
 

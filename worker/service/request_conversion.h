@@ -25,11 +25,6 @@ struct ConversionLimits {
 };
 
 // Bounds that do not depend on the model.
-inline constexpr int kLogitBiasMax = 1'024;
-inline constexpr int kAllowedTokensMax = 4'096;
-inline constexpr int kStopTokensMax = 64;
-inline constexpr uint32_t kLogprobsMax = 20;
-inline constexpr uint32_t kMaxQueueMsMax = 3'600'000;
 inline constexpr uint64_t kWaitedUsMax = 86'400'000'000;  // one day
 inline constexpr uint32_t kResumeAttemptMax = 1'000;
 

@@ -7,11 +7,10 @@
 #include "absl/strings/str_format.h"
 #include "common/base/log.h"
 #include "common/rpc/errors.h"
-#include "common/rpc/request_id.h"
+#include "common/rpc/field_checks.h"
 #include "worker/service/cache_watch.h"
 #include "worker/service/card_stream.h"
 #include "worker/service/drain_call.h"
-#include "worker/service/field_checks.h"
 #include "worker/service/generate_call.h"
 #include "worker/service/load_watch.h"
 
@@ -25,11 +24,6 @@ grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(rpc::ToGrpcStatus(status));
   return reactor;
-}
-
-absl::Status ToStatus(const FieldChecks& checks) {
-  if (checks.ok()) return absl::OkStatus();
-  return rpc::InvalidFields(ErrorReason::kInvalidField, checks.violations()).ToStatus();
 }
 
 absl::Status TooManyWatchers(const char* what, int limit) {
@@ -73,16 +67,12 @@ grpc::ServerWriteReactor<v1::GenerateTokensResponse>* WorkerService::GenerateTok
 grpc::ServerUnaryReactor* WorkerService::StopSamples(grpc::CallbackServerContext* context,
                                                      const v1::StopSamplesRequest* request,
                                                      v1::StopSamplesResponse*) {
-  FieldChecks checks;
-  if (!rpc::IsValidRequestId(request->request_id())) {
-    checks.Fail("request_id",
-                absl::StrFormat("want 1 to %d characters of [A-Za-z0-9._:-], got %s",
-                                rpc::kRequestIdBytesMax, rpc::QuoteValue(request->request_id())));
-  }
+  rpc::FieldChecks checks;
+  checks.RequestId("request_id", request->request_id());
   const int num_samples_max = service_.limits.num_samples_max;
   if (request->indices().empty()) checks.Fail("indices", "empty, want at least one sample");
   std::vector<int32_t> indices;
-  if (checks.AtMost("indices", request->indices_size(), num_samples_max, "samples")) {
+  if (checks.CountAtMost("indices", request->indices_size(), num_samples_max, "samples")) {
     for (int i = 0; i < request->indices_size(); ++i) {
       if (checks.InRange(absl::StrFormat("indices[%d]", i), int64_t{request->indices(i)}, 0,
                          num_samples_max - 1)) {
@@ -91,7 +81,7 @@ grpc::ServerUnaryReactor* WorkerService::StopSamples(grpc::CallbackServerContext
     }
   }
   if (checks.ok()) service_.engine.StopSamples(request->request_id(), indices);
-  return FinishUnary(context, ToStatus(checks));
+  return FinishUnary(context, checks.ToStatus());
 }
 
 grpc::ServerUnaryReactor* WorkerService::EmbedTokens(grpc::CallbackServerContext* context,
@@ -119,12 +109,12 @@ grpc::ServerWriteReactor<v1::GetModelCardResponse>* WorkerService::GetModelCard(
 
 grpc::ServerWriteReactor<v1::WatchLoadResponse>* WorkerService::WatchLoad(
     grpc::CallbackServerContext*, const v1::WatchLoadRequest* request) {
-  FieldChecks checks;
+  rpc::FieldChecks checks;
   if (request->interval_ms() != 0) {
     checks.InRange("interval_ms", int64_t{request->interval_ms()}, kLoadIntervalMinMs,
                    kLoadIntervalMaxMs);
   }
-  if (!checks.ok()) return new RefusedStream<v1::WatchLoadResponse>(ToStatus(checks));
+  if (!checks.ok()) return new RefusedStream<v1::WatchLoadResponse>(checks.ToStatus());
   if (!TakePlace(service_.load_watchers, kLoadWatchersMax)) {
     return new RefusedStream<v1::WatchLoadResponse>(TooManyWatchers("WatchLoad", kLoadWatchersMax));
   }
@@ -142,11 +132,11 @@ grpc::ServerWriteReactor<v1::WatchCacheResponse>* WorkerService::WatchCache(
 
 grpc::ServerWriteReactor<v1::DrainResponse>* WorkerService::Drain(grpc::CallbackServerContext*,
                                                                   const v1::DrainRequest* request) {
-  FieldChecks checks;
+  rpc::FieldChecks checks;
   checks.InRange("deadline_ms", int64_t{request->deadline_ms()}, 0, kDrainDeadlineMaxMs);
   checks.InRange("mode", int64_t{request->mode()}, v1::DRAIN_MODE_UNSPECIFIED,
                  v1::DRAIN_MODE_HAND_OVER);
-  if (!checks.ok()) return new RefusedStream<v1::DrainResponse>(ToStatus(checks));
+  if (!checks.ok()) return new RefusedStream<v1::DrainResponse>(checks.ToStatus());
   const uint32_t deadline_ms =
       request->deadline_ms() == 0 ? kDrainDeadlineDefaultMs : request->deadline_ms();
   const bool hand_over = request->mode() == v1::DRAIN_MODE_HAND_OVER;
