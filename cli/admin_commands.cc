@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/generation_options.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/command_line.h"
 #include "common/rpc/errors.h"
 #include "grpcpp/client_context.h"
 
@@ -76,8 +77,7 @@ rpc::ExitCode RunWorkers(int argc, const char* const* argv) {
   rpc::OptionTable table("banyan workers", "Lists the cluster's workers as one router sees them.");
   AddAdminOption(table, admin);
   table.Switch("json", json, "Everything the router knows, as JSON.");
-  rpc::ExitCode exit_code;
-  if (!ParseOrExit(table, argc, argv, exit_code)) return exit_code;
+  if (const auto end = rpc::ParseCommandLine("banyan", table, argc, argv)) return *end;
   grpc::ClientContext context;
   SetDeadline(context, kCallTimeout);
   v1::ListWorkersResponse response;
@@ -99,8 +99,7 @@ rpc::ExitCode RunModels(int argc, const char* const* argv) {
   rpc::OptionTable table("banyan models", "Lists the models that are served.");
   table.Text("address", "HOST:PORT", address, "The router.");
   table.Switch("json", json, "Everything there is, as JSON.");
-  rpc::ExitCode exit_code;
-  if (!ParseOrExit(table, argc, argv, exit_code)) return exit_code;
+  if (const auto end = rpc::ParseCommandLine("banyan", table, argc, argv)) return *end;
   grpc::ClientContext context;
   SetDeadline(context, kCallTimeout);
   v1::ListModelsResponse response;
@@ -131,8 +130,7 @@ rpc::ExitCode RunExplain(int argc, const char* const* argv) {
   table.Text("model", "NAME", model, "The model; may be left out where only one is served.");
   table.Text("message", "TEXT", message, "A chat message.");
   table.Positional("TEXT", rpc::OptionTable::Need::kOptional, text, "A plain prompt.");
-  rpc::ExitCode exit_code;
-  if (!ParseOrExit(table, argc, argv, exit_code)) return exit_code;
+  if (const auto end = rpc::ParseCommandLine("banyan", table, argc, argv)) return *end;
   if (text.empty() == message.empty()) return FailUsage("explain: give either TEXT or --message");
   v1::ExplainRouteRequest request;
   request.mutable_request()->set_model(model);
@@ -164,8 +162,7 @@ rpc::ExitCode RunDrain(int argc, const char* const* argv) {
                 "What still runs then is ended or handed over.");
   table.Positional("WORKER", rpc::OptionTable::Need::kOptional, worker,
                    "Id of the worker; none: the router itself.");
-  rpc::ExitCode exit_code;
-  if (!ParseOrExit(table, argc, argv, exit_code)) return exit_code;
+  if (const auto end = rpc::ParseCommandLine("banyan", table, argc, argv)) return *end;
   const auto stub = Admin(admin);
   grpc::ClientContext context;
   SetDeadline(context, std::chrono::seconds(deadline_s) + kCallTimeout);

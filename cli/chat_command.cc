@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/generation_options.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/command_line.h"
 
 namespace banyan::cli {
 namespace {
@@ -99,8 +100,7 @@ rpc::ExitCode RunChat(int argc, const char* const* argv) {
   table.Example("banyan chat", "talk");
   table.Example("banyan chat --message \"What is the capital of France?\" --temperature 0",
                 "ask one thing");
-  rpc::ExitCode exit_code;
-  if (!ParseOrExit(table, argc, argv, exit_code)) return exit_code;
+  if (const auto end = rpc::ParseCommandLine("banyan", table, argc, argv)) return *end;
   v1::GenerateRequest request;
   request.set_model(client.model);
   if (const absl::Status status = generation.Apply(request); !status.ok()) {

@@ -29,11 +29,6 @@ rpc::ExitCode RunModels(int argc, const char* const* argv);
 rpc::ExitCode RunExplain(int argc, const char* const* argv);
 rpc::ExitCode RunDrain(int argc, const char* const* argv);
 
-// Parses; when the command is not to run (help, version, bad usage) everything has been printed and
-// `exit_code` is set.
-bool ParseOrExit(rpc::OptionTable& table, int argc, const char* const* argv,
-                 rpc::ExitCode& exit_code);
-
 // Prints "banyan: MESSAGE" on stderr and returns the code for it.
 rpc::ExitCode Fail(const absl::Status& status);
 rpc::ExitCode FailUsage(std::string_view message);

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/generation_options.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/command_line.h"
 
 namespace banyan::cli {
 
@@ -22,8 +23,7 @@ rpc::ExitCode RunGenerate(int argc, const char* const* argv) {
   table.Example("banyan generate \"Once upon a time\" --max-tokens 64", "stream a story");
   table.Example("banyan generate --json --logprobs 2 \"1 + 1 =\" --max-tokens 1",
                 "tokens with probabilities");
-  rpc::ExitCode exit_code;
-  if (!ParseOrExit(table, argc, argv, exit_code)) return exit_code;
+  if (const auto end = rpc::ParseCommandLine("banyan", table, argc, argv)) return *end;
   if (text == "-") text.assign(std::istreambuf_iterator<char>(std::cin), {});
   v1::GenerateRequest request;
   request.set_model(client.model);

@@ -7,14 +7,14 @@
 
 #include "absl/strings/str_format.h"
 #include "cli/command.h"
-#include "common/rpc/build_info.h"
+#include "common/rpc/command_line.h"
 #include "common/rpc/server.h"
 
 namespace banyan::cli {
 namespace {
 
 rpc::ExitCode RunVersion(int /*argc*/, const char* const* /*argv*/) {
-  std::printf("banyan %s\n", rpc::FullVersion().c_str());
+  rpc::PrintVersion("banyan");
   return rpc::ExitCode::kOk;
 }
 
@@ -67,27 +67,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 
 std::span<const Command> Commands() { return kCommands; }
-
-bool ParseOrExit(rpc::OptionTable& table, int argc, const char* const* argv,
-                 rpc::ExitCode& exit_code) {
-  const absl::StatusOr<rpc::ParseOutcome> outcome = table.Parse(argc, argv);
-  if (!outcome.ok()) {
-    exit_code = FailUsage(std::string(outcome.status().message()));
-    return false;
-  }
-  exit_code = rpc::ExitCode::kOk;
-  switch (*outcome) {
-    case rpc::ParseOutcome::kRun:
-      return true;
-    case rpc::ParseOutcome::kHelp:
-      std::fputs(table.Help().c_str(), stdout);
-      return false;
-    case rpc::ParseOutcome::kVersion:
-      RunVersion(argc, argv);
-      return false;
-  }
-  return false;
-}
 
 rpc::ExitCode Fail(const absl::Status& status) {
   std::fprintf(stderr, "banyan: %s\n", std::string(status.message()).c_str());

@@ -7,7 +7,8 @@
 #include "cli/cluster_supervisor.h"
 #include "cli/command.h"
 #include "cli/model_location.h"
-#include "common/base/log.h"
+#include "common/rpc/command_line.h"
+#include "common/rpc/log_options.h"
 
 namespace banyan::cli {
 namespace {
@@ -84,8 +85,7 @@ rpc::ExitCode RunServe(int argc, const char* const* argv) {
   rpc::OptionTable table("banyan serve",
                          "Starts one router and N workers on this machine and keeps them running.");
   AddOptions(table, options);
-  rpc::ExitCode exit_code;
-  if (!ParseOrExit(table, argc, argv, exit_code)) return exit_code;
+  if (const auto end = rpc::ParseCommandLine("banyan", table, argc, argv)) return *end;
   if (const absl::Status status = CheckServeOptions(options); !status.ok()) return Fail(status);
   const absl::StatusOr<fs::path> model = LocateModel(options.model);
   if (!model.ok()) return Fail(model.status());
@@ -93,9 +93,7 @@ rpc::ExitCode RunServe(int argc, const char* const* argv) {
     options.served_model_name = kDefaultModel;
   const absl::StatusOr<ClusterPrograms> programs = FindPrograms();
   if (!programs.ok()) return Fail(programs.status());
-  LogSeverity severity = LogSeverity::kWarning;
-  ParseLogSeverity(options.log_level, severity);
-  ConfigureLog(options.log_format == "json" ? LogFormat::kJson : LogFormat::kText, severity);
+  rpc::ConfigureLog({.format = options.log_format, .level = options.log_level});
   ClusterSupervisor supervisor(options, *model, *programs);
   return supervisor.Run();
 }

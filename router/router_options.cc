@@ -4,7 +4,6 @@
 #include <iterator>
 
 #include "absl/strings/str_format.h"
-#include "common/base/log.h"
 
 namespace banyan::router {
 namespace {
@@ -56,14 +55,6 @@ void AddNetworkOptions(rpc::OptionTable& table, RouterOptions& options) {
                "Allow plaintext without keys on addresses that are not loopback.");
 }
 
-void AddLogOptions(rpc::OptionTable& table, RouterOptions& options) {
-  table.Section("Log");
-  table.Choice("log-format", {"text", "json"}, options.log_format,
-               "Lines on stderr; json for machines.");
-  table.Choice("log-level", {"debug", "info", "warning", "error"}, options.log_level,
-               "Least severity that is written.");
-}
-
 }  // namespace
 
 rpc::OptionTable MakeOptionTable(RouterOptions& options) {
@@ -72,7 +63,7 @@ rpc::OptionTable MakeOptionTable(RouterOptions& options) {
   AddWorkerOptions(table, options);
   AddServingOptions(table, options);
   AddNetworkOptions(table, options);
-  AddLogOptions(table, options);
+  rpc::AddLogOptions(table, options.log);
   table.Example("banyan-router --workers 127.0.0.1:7080 --workers 127.0.0.1:7081",
                 "Serves two workers on 127.0.0.1:7070.");
   table.Example("banyan-router --workers dns:///banyan-llama:7080",
@@ -90,13 +81,6 @@ absl::Status CheckOptions(const RouterOptions& options) {
     return absl::InvalidArgumentError("--pool: want 1 to 128 bytes");
   }
   return absl::OkStatus();
-}
-
-void ConfigureLog(const RouterOptions& options) {
-  LogSeverity severity = LogSeverity::kInfo;
-  ParseLogSeverity(options.log_level, severity);
-  banyan::ConfigureLog(options.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
-                       severity);
 }
 
 absl::StatusOr<std::string> ReadClusterSecret(const std::string& path) {

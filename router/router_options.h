@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/rpc/listen_address.h"
+#include "common/rpc/log_options.h"
 #include "common/rpc/option_table.h"
 
 namespace banyan::router {
@@ -31,8 +32,7 @@ struct RouterOptions {
   int64_t drain_admit_ms = 3000;
   int64_t drain_deadline_s = 30;
 
-  std::string log_format = "text";  // text, json
-  std::string log_level = "info";
+  rpc::LogOptions log;
 
   rpc::TransportSecurity security() const {
     return insecure ? rpc::TransportSecurity::kInsecure : rpc::TransportSecurity::kLoopbackOnly;
@@ -44,9 +44,6 @@ rpc::OptionTable MakeOptionTable(RouterOptions& options);
 
 // What no single flag's own check can see.
 absl::Status CheckOptions(const RouterOptions& options);
-
-// Sets the process's log up as asked.
-void ConfigureLog(const RouterOptions& options);
 
 // The secret in the file, line end cut off. INVALID_ARGUMENT where it cannot be read or is shorter
 // than 16 bytes.

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <fstream>
 #include <utility>
 
-#include "absl/strings/str_format.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/build_info.h"
 #include "common/rpc/errors.h"
+#include "common/rpc/port_file.h"
 
 namespace banyan::router {
 namespace {
@@ -41,6 +39,7 @@ absl::StatusOr<std::unique_ptr<RouterProcess>> RouterProcess::Start(
   if (!options.cluster_secret_file.empty()) {
     BANYAN_ASSIGN_OR_RETURN(secret, ReadClusterSecret(options.cluster_secret_file));
   }
+  rpc::RemovePortFile(options.port_file);
   std::unique_ptr<RouterProcess> process(new RouterProcess(options));
   process->CreateParts(std::move(load_text_model), std::move(secret));
   BANYAN_RETURN_IF_ERROR(process->OpenPorts());
@@ -48,16 +47,20 @@ absl::StatusOr<std::unique_ptr<RouterProcess>> RouterProcess::Start(
     BANYAN_RETURN_IF_ERROR(process->registry_->AddTarget(target));
   }
   process->maintenance_ = std::thread([raw = process.get()] { raw->Maintain(); });
-  BANYAN_RETURN_IF_ERROR(process->WritePortFile());
-  Log(LogSeverity::kInfo, "router_ready")
-      .Field("listen", process->address().ToString())
-      .Field("admin", process->admin_address().ToString())
-      .Field("metrics", process->metrics_address())
-      .Field("health", process->health_address().ToString())
-      .Field("policy", options.policy)
-      .Field("workers", options.workers.size())
-      .Field("version", rpc::FullVersion());
   return process;
+}
+
+absl::Status RouterProcess::Announce() {
+  BANYAN_RETURN_IF_ERROR(WritePortFile());
+  Log(LogSeverity::kInfo, "router_ready")
+      .Field("listen", address().ToString())
+      .Field("admin", admin_address().ToString())
+      .Field("metrics", metrics_address())
+      .Field("health", health_address().ToString())
+      .Field("policy", options_.policy)
+      .Field("workers", options_.workers.size())
+      .Field("version", rpc::FullVersion());
+  return absl::OkStatus();
 }
 
 void RouterProcess::CreateParts(TextModelLoader load_text_model, std::string cluster_secret) {
@@ -124,20 +127,11 @@ absl::Status RouterProcess::OpenPorts() {
 }
 
 absl::Status RouterProcess::WritePortFile() const {
-  if (options_.port_file.empty()) return absl::OkStatus();
-  // Renamed into place, so that a reader never sees half of it.
-  const std::string temporary = options_.port_file + ".tmp";
-  std::ofstream file(temporary, std::ios::trunc);
-  file << absl::StrFormat(
-      "{\"router\":\"%s\",\"metrics\":\"%s\",\"admin\":\"%s\",\"health\":\"%s\"}\n",
-      address().ToString(), metrics_address(), admin_address().ToString(),
-      health_address().ToString());
-  file.close();
-  if (!file || std::rename(temporary.c_str(), options_.port_file.c_str()) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("--port-file: cannot write %s", options_.port_file));
-  }
-  return absl::OkStatus();
+  const rpc::PortFileEntry entries[] = {{"router", address().ToString()},
+                                        {"metrics", metrics_address()},
+                                        {"admin", admin_address().ToString()},
+                                        {"health", health_address().ToString()}};
+  return rpc::WritePortFile(options_.port_file, entries);
 }
 
 void RouterProcess::Maintain() {

@@ -28,6 +28,10 @@ class RouterProcess {
                                                               TextModelLoader load_text_model);
   ~RouterProcess();
 
+  // Writes the port file and logs router_ready. Apart from Start, so that whoever acts on it (a
+  // signal, say) finds the process there. INVALID_ARGUMENT when the port file cannot be written.
+  absl::Status Announce();
+
   // Readiness falls at once; after `drain_admit_ms` nothing more is admitted.
   void BeginDrain();
   // Drains, then lets Run return. `kNow` ends what is open.

@@ -57,7 +57,7 @@ class RouterTest : public ::testing::Test {
     options.text_threads = 2;
     options.drain_admit_ms = 0;
     options.drain_deadline_s = 5;
-    options.log_level = "error";
+    options.log.level = "error";
     return options;
   }
 

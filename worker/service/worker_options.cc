@@ -64,14 +64,6 @@ void AddNetworkOptions(rpc::OptionTable& table, WorkerOptions& options) {
                 "After SIGTERM, seconds until what still runs is handed over to other workers.");
 }
 
-void AddLogOptions(rpc::OptionTable& table, WorkerOptions& options) {
-  table.Section("Log");
-  table.Choice("log-format", {"text", "json"}, options.log_format,
-               "Lines on stderr; json for machines.");
-  table.Choice("log-level", {"debug", "info", "warning", "error"}, options.log_level,
-               "Least severity that is written.");
-}
-
 }  // namespace
 
 rpc::OptionTable MakeOptionTable(WorkerOptions& options) {
@@ -80,7 +72,7 @@ rpc::OptionTable MakeOptionTable(WorkerOptions& options) {
   AddComputeOptions(table, options);
   AddCapacityOptions(table, options);
   AddNetworkOptions(table, options);
-  AddLogOptions(table, options);
+  rpc::AddLogOptions(table, options.log);
   table.Example("banyan-worker --model qwen2.5-0.5b-instruct-q4_0.gguf",
                 "Serves a GGUF file on 127.0.0.1:7080.");
   table.Example("banyan-worker --model /models/llama --kv-cache-tokens 65536 --listen :7081",
@@ -106,12 +98,6 @@ absl::Status CheckOptions(const WorkerOptions& options) {
     return absl::InvalidArgumentError("--worker-id: longer than 128 bytes");
   }
   return absl::OkStatus();
-}
-
-void ConfigureLog(const WorkerOptions& options) {
-  LogSeverity severity = LogSeverity::kInfo;
-  ParseLogSeverity(options.log_level, severity);
-  ConfigureLog(options.log_format == "json" ? LogFormat::kJson : LogFormat::kText, severity);
 }
 
 }  // namespace banyan::worker

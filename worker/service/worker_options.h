@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "common/base/log.h"
 #include "common/rpc/listen_address.h"
+#include "common/rpc/log_options.h"
 #include "common/rpc/option_table.h"
 
 namespace banyan::worker {
@@ -37,8 +37,7 @@ struct WorkerOptions {
   bool insecure = false;
   int64_t drain_deadline_s = 30;
 
-  std::string log_format = "text";  // text, json
-  std::string log_level = "info";
+  rpc::LogOptions log;
 
   rpc::TransportSecurity security() const {
     return insecure ? rpc::TransportSecurity::kInsecure : rpc::TransportSecurity::kLoopbackOnly;
@@ -50,8 +49,5 @@ rpc::OptionTable MakeOptionTable(WorkerOptions& options);
 
 // What no single flag's own check can see: INVALID_ARGUMENT names the flags.
 absl::Status CheckOptions(const WorkerOptions& options);
-
-// Sets the process's log up as asked.
-void ConfigureLog(const WorkerOptions& options);
 
 }  // namespace banyan::worker

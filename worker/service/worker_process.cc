@@ -3,14 +3,12 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
-#include "absl/strings/str_format.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/port_file.h"
 #include "common/rpc/request_id.h"
 
 namespace banyan::worker {
@@ -62,8 +60,7 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const Worker
   // A taken port must not be found out after minutes of loading.
   BANYAN_RETURN_IF_ERROR(
       rpc::ProbeListen(address, rpc::LimitsOf(rpc::ServerProfile::kWorker).name));
-  // What an earlier process left there would send a supervisor to the wrong ports.
-  if (!options.port_file.empty()) std::remove(options.port_file.c_str());
+  rpc::RemovePortFile(options.port_file);
   std::unique_ptr<WorkerProcess> process(new WorkerProcess(options));
   BANYAN_RETURN_IF_ERROR(process->OpenProbePorts(health, metrics));
   BANYAN_ASSIGN_OR_RETURN(process->loaded_, LoadForServing(options));
@@ -137,19 +134,10 @@ absl::Status WorkerProcess::Serve(const rpc::ListenAddress& address) {
 }
 
 absl::Status WorkerProcess::WritePortFile() const {
-  if (options_.port_file.empty()) return absl::OkStatus();
-  // Renamed into place, so that a reader never sees half of it.
-  const std::string temporary = options_.port_file + ".tmp";
-  std::ofstream file(temporary, std::ios::trunc);
-  file << absl::StrFormat("{\"worker\":\"%s\",\"metrics\":\"%s\",\"health\":\"%s\"}\n",
-                          address().ToString(), metrics_address().ToString(),
-                          health_address().ToString());
-  file.close();
-  if (!file || std::rename(temporary.c_str(), options_.port_file.c_str()) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("--port-file: cannot write %s", options_.port_file));
-  }
-  return absl::OkStatus();
+  const rpc::PortFileEntry entries[] = {{"worker", address().ToString()},
+                                        {"metrics", metrics_address().ToString()},
+                                        {"health", health_address().ToString()}};
+  return rpc::WritePortFile(options_.port_file, entries);
 }
 
 void WorkerProcess::LogReady() const {
