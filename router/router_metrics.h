@@ -14,8 +14,8 @@
 #include "banyan/v1/cluster_service.pb.h"
 #include "common/base/clock.h"
 #include "common/rpc/metrics.h"
-#include "router/cache_follower.h"
-#include "router/routing_policy.h"
+#include "router/routing/cache_follower.h"
+#include "router/routing/routing_policy.h"
 
 namespace banyan::router {
 

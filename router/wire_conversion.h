@@ -4,8 +4,8 @@
 #include "banyan/v1/cluster_service.pb.h"
 #include "banyan/v1/inference_service.pb.h"
 #include "banyan/v1/worker_service.pb.h"
-#include "router/cache_follower.h"
-#include "router/routing_pool.h"
+#include "router/routing/cache_follower.h"
+#include "router/routing/routing_pool.h"
 
 namespace banyan::router {
 

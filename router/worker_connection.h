@@ -16,9 +16,9 @@
 #include "banyan/v1/worker_service.grpc.pb.h"
 #include "common/base/clock.h"
 #include "common/checkpoint/text_assets.h"
-#include "router/cache_follower.h"
 #include "router/client_stream.h"
 #include "router/model_pool.h"
+#include "router/routing/cache_follower.h"
 #include "router/work_pool.h"
 
 namespace banyan::router {

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "router/routing_pool.h"
+#include "router/routing/routing_pool.h"
 
 namespace banyan::router {
 namespace {

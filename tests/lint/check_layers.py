@@ -34,7 +34,8 @@ ALLOWED = {
     "worker/engine": ["common/base", "common/checkpoint", "common/text", "kernels", "worker/request", "worker/cache",
                       "worker/sampling", "worker/parallel", "worker/scheduler", "worker/model", "worker/speculative"],
     "worker/service": ["common", "kernels", "proto", "worker"],
-    "router": ["common", "proto"],
+    "router/routing": ["common/base"],
+    "router": ["common", "proto", "router/routing"],
     "cli": ["common", "proto"],
 }
 

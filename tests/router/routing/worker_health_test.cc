@@ -1,10 +1,10 @@
-#include "router/worker_health.h"
+#include "router/routing/worker_health.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "router/worker_load.h"
+#include "router/routing/worker_load.h"
 
 namespace banyan::router {
 namespace {

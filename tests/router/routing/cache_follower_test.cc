@@ -1,4 +1,4 @@
-#include "router/cache_follower.h"
+#include "router/routing/cache_follower.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "router/routing_pool.h"
-#include "tests/router/chains.h"
+#include "router/routing/routing_pool.h"
+#include "tests/router/routing/chains.h"
 
 namespace banyan::router {
 namespace {

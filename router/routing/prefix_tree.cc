@@ -1,4 +1,4 @@
-#include "router/prefix_tree.h"
+#include "router/routing/prefix_tree.h"
 
 #include <algorithm>
 #include <atomic>

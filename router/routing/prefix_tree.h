@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "common/base/block_hash.h"
-#include "router/block_index.h"
+#include "router/routing/block_index.h"
 
 namespace banyan::router {
 

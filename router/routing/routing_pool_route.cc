@@ -3,7 +3,7 @@
 #include <tuple>
 #include <utility>
 
-#include "router/routing_pool.h"
+#include "router/routing/routing_pool.h"
 
 namespace banyan::router {
 namespace {

@@ -1,4 +1,4 @@
-#include "router/cache_follower.h"
+#include "router/routing/cache_follower.h"
 
 #include <algorithm>
 

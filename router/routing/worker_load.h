@@ -8,7 +8,7 @@
 #include <map>
 
 #include "common/base/clock.h"
-#include "router/routing_policy.h"
+#include "router/routing/routing_policy.h"
 
 namespace banyan::router {
 

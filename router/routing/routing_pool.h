@@ -20,12 +20,12 @@
 
 #include "common/base/block_hash.h"
 #include "common/base/clock.h"
-#include "router/cache_follower.h"
-#include "router/optimistic_entries.h"
-#include "router/prefix_tree.h"
-#include "router/routing_policy.h"
-#include "router/worker_health.h"
-#include "router/worker_load.h"
+#include "router/routing/cache_follower.h"
+#include "router/routing/optimistic_entries.h"
+#include "router/routing/prefix_tree.h"
+#include "router/routing/routing_policy.h"
+#include "router/routing/worker_health.h"
+#include "router/routing/worker_load.h"
 
 namespace banyan::router {
 

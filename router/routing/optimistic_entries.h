@@ -14,7 +14,7 @@
 
 #include "common/base/block_hash.h"
 #include "common/base/clock.h"
-#include "router/prefix_tree.h"
+#include "router/routing/prefix_tree.h"
 
 namespace banyan::router {
 

@@ -1,4 +1,4 @@
-#include "router/worker_health.h"
+#include "router/routing/worker_health.h"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
-#include "router/prefix_tree.h"
+#include "router/routing/prefix_tree.h"
 
 namespace banyan::router {
 

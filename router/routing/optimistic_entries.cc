@@ -1,4 +1,4 @@
-#include "router/optimistic_entries.h"
+#include "router/routing/optimistic_entries.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "router/worker_load.h"
+#include "router/routing/worker_load.h"
 
 #include <algorithm>
 #include <cmath>

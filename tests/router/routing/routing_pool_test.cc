@@ -1,11 +1,11 @@
-#include "router/routing_pool.h"
+#include "router/routing/routing_pool.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <thread>
 
-#include "tests/router/chains.h"
+#include "tests/router/routing/chains.h"
 
 namespace banyan::router {
 namespace {

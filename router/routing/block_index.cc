@@ -1,4 +1,4 @@
-#include "router/block_index.h"
+#include "router/routing/block_index.h"
 
 #include <utility>
 

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "common/base/block_hash.h"
-#include "router/prefix_tree.h"
+#include "router/routing/prefix_tree.h"
 
 namespace banyan::router {
 

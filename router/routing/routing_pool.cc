@@ -1,4 +1,4 @@
-#include "router/routing_pool.h"
+#include "router/routing/routing_pool.h"
 
 #include <algorithm>
 #include <utility>

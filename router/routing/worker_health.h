@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "common/base/clock.h"
-#include "router/worker_load.h"
+#include "router/routing/worker_load.h"
 
 namespace banyan::router {
 

@@ -1,4 +1,4 @@
-#include "router/prefix_tree.h"
+#include "router/routing/prefix_tree.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "tests/router/chains.h"
+#include "tests/router/routing/chains.h"
 
 namespace banyan::router {
 namespace {
