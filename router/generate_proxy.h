@@ -22,8 +22,8 @@
 
 #include "banyan/v1/inference_service.pb.h"
 #include "common/rpc/request_id.h"
-#include "router/output_assembler.h"
-#include "router/request_preparation.h"
+#include "router/requests/output_assembler.h"
+#include "router/requests/request_preparation.h"
 #include "router/service_context.h"
 
 namespace banyan::router {

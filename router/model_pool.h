@@ -12,7 +12,7 @@
 
 #include "banyan/v1/worker_service.grpc.pb.h"
 #include "common/text/text_model.h"
-#include "router/request_preparation.h"
+#include "router/requests/request_preparation.h"
 #include "router/routing/routing_pool.h"
 
 namespace banyan::router {

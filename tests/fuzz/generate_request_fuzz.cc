@@ -5,7 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/rpc/errors.h"
-#include "router/request_validation.h"
+#include "router/requests/request_validation.h"
 
 namespace {
 

@@ -35,15 +35,16 @@ ALLOWED = {
                       "worker/sampling", "worker/parallel", "worker/scheduler", "worker/model", "worker/speculative"],
     "worker/service": ["common", "kernels", "proto", "worker"],
     "router/routing": ["common/base"],
-    "router": ["common", "proto", "router/routing"],
+    "router/requests": ["common/base", "common/checkpoint", "common/text", "common/rpc", "proto"],
+    "router": ["common", "proto", "router/routing", "router/requests"],
     "cli": ["common", "proto"],
 }
 
 # Headers from outside, by pattern, and the only folders that may include them.
 OUTSIDE = [
     (r"(grpc|grpcpp|grpc\+\+)/", ["common/rpc", "worker/service", "router", "cli"]),
-    (r"google/protobuf/", ["common/rpc", "worker/service", "router", "cli"]),
-    (r"(banyan/v1|google/rpc)/.*\.pb\.h", ["common/rpc", "worker/service", "router", "cli"]),
+    (r"google/protobuf/", ["common/rpc", "worker/service", "router/requests", "router", "cli"]),
+    (r"(banyan/v1|google/rpc)/.*\.pb\.h", ["common/rpc", "worker/service", "router/requests", "router", "cli"]),
     (r"prometheus/", ["common/rpc", "worker/service", "router"]),
     (r"(cuda|cublas|cuda_runtime|nvtx)", ["kernels/cuda"]),
     (r"nccl", ["worker/parallel"]),

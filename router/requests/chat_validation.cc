@@ -1,4 +1,4 @@
-#include "router/chat_validation.h"
+#include "router/requests/chat_validation.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
-#include "router/request_validation.h"
+#include "router/requests/request_validation.h"
 
 namespace banyan::router {
 namespace {

@@ -12,8 +12,8 @@
 #include "banyan/v1/worker_service.pb.h"
 #include "common/base/block_hash.h"
 #include "common/text/text_model.h"
-#include "router/output_assembler.h"
-#include "router/request_validation.h"
+#include "router/requests/output_assembler.h"
+#include "router/requests/request_validation.h"
 
 namespace banyan::router {
 

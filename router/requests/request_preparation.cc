@@ -1,4 +1,4 @@
-#include "router/request_preparation.h"
+#include "router/requests/request_preparation.h"
 
 #include <google/protobuf/util/json_util.h>
 

@@ -1,4 +1,4 @@
-#include "router/output_assembler.h"
+#include "router/requests/output_assembler.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "router/request_validation.h"
+#include "router/requests/request_validation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

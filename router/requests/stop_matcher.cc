@@ -1,4 +1,4 @@
-#include "router/stop_matcher.h"
+#include "router/requests/stop_matcher.h"
 
 #include <algorithm>
 

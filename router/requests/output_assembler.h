@@ -16,7 +16,7 @@
 #include "banyan/v1/worker_service.pb.h"
 #include "common/text/detokenizer.h"
 #include "common/text/tokenizer.h"
-#include "router/stop_matcher.h"
+#include "router/requests/stop_matcher.h"
 
 namespace banyan::router {
 

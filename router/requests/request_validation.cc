@@ -1,4 +1,4 @@
-#include "router/request_validation.h"
+#include "router/requests/request_validation.h"
 
 #include <array>
 #include <string_view>
@@ -7,7 +7,7 @@
 #include "common/rpc/errors.h"
 #include "common/rpc/field_checks.h"
 #include "common/rpc/request_limits.h"
-#include "router/chat_validation.h"
+#include "router/requests/chat_validation.h"
 
 namespace banyan::router {
 namespace {
