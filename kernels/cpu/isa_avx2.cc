@@ -21,6 +21,7 @@ namespace {
 #include "kernels/cpu/rope_kv.inc"
 #include "kernels/cpu/attention_tiles.inc"
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/sample_draw.inc"
 #include "kernels/cpu/sample_scans.inc"
 // clang-format on
 

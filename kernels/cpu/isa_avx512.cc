@@ -12,6 +12,7 @@
 #if !defined(__clang__)
 // g++ 12 takes the deliberately undefined operand inside its own intrinsics for a mistake.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 BANYAN_TARGET_BEGIN_AVX512
@@ -26,6 +27,7 @@ namespace {
 #include "kernels/cpu/rope_kv.inc"
 #include "kernels/cpu/attention_tiles.inc"
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/sample_draw.inc"
 #include "kernels/cpu/sample_scans.inc"
 // clang-format on
 

@@ -11,6 +11,7 @@
 #include "kernels/cpu/cpu_isa.h"
 #include "kernels/cpu/kv_layout.h"
 #include "kernels/ops.h"
+#include "kernels/philox.h"
 
 namespace banyan::kernels::cpu {
 
@@ -82,6 +83,20 @@ struct RowMaximum {
   bool finite = true;
 };
 
+// Ids of one look for the winner of a draw.
+inline constexpr int kDrawBlockTokens = 64;
+
+// 64 logits, ids 4 * first_quad and up, in a draw as kernels/sampling_rule.h has it.
+struct DrawBlock {
+  const float* logits = nullptr;  // [64]; -infinity past the row's end
+  float maximum = 0;              // of the row
+  float inverse = 0;              // of the temperature
+  float lowest = 0;               // no id with (logit - maximum) * inverse below it may win
+  float best = 0;                 // score to reach
+  NoiseKey key;
+  uint32_t first_quad = 0;
+};
+
 struct KernelTable {
   void (*linear_panel)(const LinearPanelTask& task) = nullptr;
   void (*rms_norm)(const RmsNormArgs& args, int64_t row_begin, int64_t row_end) = nullptr;
@@ -102,6 +117,9 @@ struct KernelTable {
   // inverse > -infinity; returns the sum. As kernels/sampling_rule.h, bit for bit.
   uint64_t (*mass_histogram)(const float* row, int64_t count, float maximum, float inverse,
                              float bins_per_unit, int num_bins, uint64_t* bin_mass) = nullptr;
+  // Bit i is set where logits[i] could reach `best`; it may be set where it does not. Where any bit
+  // is set, the random bits of all 64 ids are in bits[64].
+  uint64_t (*draw_contenders)(const DrawBlock& block, uint32_t* bits) = nullptr;
 };
 
 const KernelTable& ScalarKernels(DType activation);

@@ -37,25 +37,6 @@ struct Best {
   }
 };
 
-// The noise of ids in ascending order: neighbours share one block of random bits.
-class NoiseStream {
- public:
-  explicit NoiseStream(const SamplingRow& row) : key_{row.seed, row.sample_index, row.position} {}
-  uint32_t Bits(TokenId token) {
-    const auto quad = static_cast<uint32_t>(token) / 4;
-    if (quad != quad_) {
-      quad_ = quad;
-      bits_ = NoiseBits(key_, quad);
-    }
-    return bits_[static_cast<uint32_t>(token) % 4];
-  }
-
- private:
-  NoiseKey key_;
-  uint32_t quad_ = std::numeric_limits<uint32_t>::max();
-  PhiloxCounter bits_{};
-};
-
 }  // namespace
 
 RowSampler::RowSampler(const KernelTable& kernels, int64_t max_vocabulary)
@@ -251,25 +232,38 @@ TokenId RowSampler::DrawCandidates(const SamplingRow& row, float maximum, float 
 }
 
 TokenId RowSampler::DrawAll(const SamplingRow& row, const RowMaximum& maximum, float inverse,
-                            Cut cut, const float* logits, int64_t count) {
+                            Cut cut, const float* logits, int64_t count) const {
   const float threshold = row.min_p > 0.0f ? MinPThreshold(row.min_p) : kMinusInfinity;
-  NoiseStream noise(row);
+  const NoiseKey key{row.seed, row.sample_index, row.position};
   Best best;
   const auto first = static_cast<TokenId>(maximum.index);
-  best.Offer(DrawScore(0.0f, inverse, GumbelFromBits(noise.Bits(first))), first);
-  const int64_t found = kernels_.collect_at_least(logits, count, cut.logit, indices_.data(), count);
-  for (int64_t i = 0; i < found; ++i) {
-    const TokenId token = indices_[static_cast<size_t>(i)];
-    const float logit = logits[token];
-    if (logit == cut.logit && token > cut.last_token) continue;
-    const float shifted = logit - maximum.value;
-    const float x = shifted * inverse;
-    if (!(x > kMinusInfinity) || x < threshold) continue;
-    if (x + kGumbelNoiseMax < best.score) continue;
-    const uint32_t bits = noise.Bits(token);
-    // Slack for the two roundings of x and of the sum.
-    if (x * (1.0f - 1e-6f) + NoiseBound(bits) < best.score) continue;
-    best.Offer(DrawScore(shifted, inverse, GumbelFromBits(bits)), token);
+  best.Offer(DrawScore(0.0f, inverse, GumbelNoise(key, first)), first);
+  DrawBlock block{.maximum = maximum.value, .inverse = inverse, .key = key};
+  block.lowest = std::max(threshold, (cut.logit - maximum.value) * inverse);
+  float padded[kDrawBlockTokens];
+  uint32_t bits[kDrawBlockTokens];
+  for (int64_t begin = 0; begin < count; begin += kDrawBlockTokens) {
+    block.logits = logits + begin;
+    if (count - begin < kDrawBlockTokens) {
+      std::fill(std::copy(logits + begin, logits + count, padded), std::end(padded),
+                kMinusInfinity);
+      block.logits = padded;
+    }
+    block.best = best.score;
+    block.first_quad = static_cast<uint32_t>(begin / 4);
+    uint64_t contenders = kernels_.draw_contenders(block, bits);
+    for (; contenders != 0; contenders &= contenders - 1) {
+      const int i = std::countr_zero(contenders);
+      const auto token = static_cast<TokenId>(begin + i);
+      const float logit = block.logits[i];
+      if (logit < cut.logit || (logit == cut.logit && token > cut.last_token)) continue;
+      const float shifted = logit - maximum.value;
+      const float x = shifted * inverse;
+      if (!(x > kMinusInfinity) || x < threshold) continue;
+      // Slack for the two roundings of x and of the sum.
+      if (x * (1.0f - 1e-6f) + NoiseBound(bits[i]) < best.score) continue;
+      best.Offer(DrawScore(shifted, inverse, GumbelFromBits(bits[i])), token);
+    }
   }
   return best.token;
 }

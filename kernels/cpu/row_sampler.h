@@ -47,7 +47,7 @@ class RowSampler {
   Cut FindNucleus(float top_p, float maximum, float inverse, const float* logits, int64_t count);
   TokenId DrawCandidates(const SamplingRow& row, float maximum, float inverse) const;
   TokenId DrawAll(const SamplingRow& row, const RowMaximum& maximum, float inverse, Cut cut,
-                  const float* logits, int64_t count);
+                  const float* logits, int64_t count) const;
 
   const KernelTable& kernels_;
   std::vector<Candidate> candidates_;

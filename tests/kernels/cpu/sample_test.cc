@@ -1,6 +1,9 @@
 // Sample against reference/: equal tokens on equal logits, over every parameter.
+#include <bit>
 #include <limits>
 
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/sampling_rule.h"
 #include "tests/kernels/cpu/cpu_fixture.h"
 
 namespace banyan::kernels::testing {
@@ -145,6 +148,54 @@ TEST_P(SampleTest, DrawsTheTokensOfReferenceOverRandomRowsAndParameters) {
       }
     }
   }
+}
+
+TEST_P(SampleTest, NoiseOfABlockHasTheBitsOfTheDefinition) {
+  const cpu::KernelTable& kernels = cpu::KernelsFor(GetParam().isa, GetParam().dtype);
+  const std::vector<float> logits(cpu::kDrawBlockTokens, -1.0f);
+  const NoiseKey key{.seed = 0x123456789abcdef0, .sample_index = 7, .position = 0x987654321};
+  for (uint32_t quad : {0u, 16u, 0xfffffff0u}) {
+    uint32_t bits[cpu::kDrawBlockTokens];
+    const uint64_t contenders = kernels.draw_contenders({.logits = logits.data(),
+                                                         .inverse = 1,
+                                                         .lowest = -10,
+                                                         .best = -1e9f,
+                                                         .key = key,
+                                                         .first_quad = quad},
+                                                        bits);
+    EXPECT_EQ(contenders, ~uint64_t{0});
+    for (uint32_t i = 0; i < cpu::kDrawBlockTokens; ++i) {
+      ASSERT_EQ(bits[i], NoiseBits(key, quad + i / 4)[i % 4]) << i;
+    }
+  }
+}
+
+TEST_P(SampleTest, NoIdThatWouldWinIsLeftOutOfABlock) {
+  const cpu::KernelTable& kernels = cpu::KernelsFor(GetParam().isa, GetParam().dtype);
+  int winners = 0;
+  int contenders = 0;
+  for (uint64_t round = 0; round < 2000; ++round) {
+    const auto logits = RandomValues(cpu::kDrawBlockTokens, static_cast<uint32_t>(round + 1));
+    const NoiseKey key{.seed = round, .sample_index = 0, .position = 3};
+    const cpu::DrawBlock block{.logits = logits.data(),
+                               .maximum = 1.5f,
+                               .inverse = 0.5f + static_cast<float>(round % 5),
+                               .lowest = -100,
+                               .best = static_cast<float>(round % 12) * 0.7f - 1,
+                               .key = key};
+    uint32_t bits[cpu::kDrawBlockTokens];
+    const uint64_t found = kernels.draw_contenders(block, bits);
+    contenders += std::popcount(found);
+    for (int i = 0; i < cpu::kDrawBlockTokens; ++i) {
+      const float score = DrawScore(logits[static_cast<size_t>(i)] - block.maximum, block.inverse,
+                                    GumbelNoise(key, i));
+      if (score < block.best) continue;
+      ++winners;
+      ASSERT_TRUE(found >> i & 1) << "round " << round << " id " << i;
+    }
+  }
+  EXPECT_GT(winners, 1000);
+  EXPECT_LT(contenders, 8 * winners);
 }
 
 TEST_P(SampleTest, NonFiniteLogitsGiveNoToken) {
