@@ -16,6 +16,23 @@ absl::Status CheckRange(const char* name, int64_t value, int64_t min, int64_t ma
       absl::StrFormat("INVALID_FIELD: %s: %d is outside [%d, %d]", name, value, min, max));
 }
 
+// A value that must be in [min, max].
+struct Bound {
+  const char* name;
+  int64_t value;
+  int64_t min;
+  int64_t max;
+};
+
+// The first that does not hold.
+absl::Status CheckBounds(std::span<const Bound> bounds) {
+  for (const Bound& bound : bounds) {
+    absl::Status status = CheckRange(bound.name, bound.value, bound.min, bound.max);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTokens(const char* name, std::span<const TokenId> tokens, int32_t vocabulary) {
   for (const TokenId token : tokens) {
     if (token >= 0 && token < vocabulary) continue;
@@ -26,12 +43,6 @@ absl::Status CheckTokens(const char* name, std::span<const TokenId> tokens, int3
 }
 
 absl::Status ValidateOptions(const EngineOptions& options) {
-  struct Bound {
-    const char* name;
-    int64_t value;
-    int64_t min;
-    int64_t max;
-  };
   const Bound bounds[] = {
       {"block_size", options.block_size, 1, 256},
       {"num_blocks", options.num_blocks, 1, int64_t{1} << 30},
@@ -42,10 +53,8 @@ absl::Status ValidateOptions(const EngineOptions& options) {
       {"max_waiting_requests", options.max_waiting_requests, 1, 1 << 24},
       {"num_samples_max", options.num_samples_max, 1, 1024},
   };
-  for (const Bound& bound : bounds) {
-    absl::Status status = CheckRange(bound.name, bound.value, bound.min, bound.max);
-    if (!status.ok()) return status;
-  }
+  absl::Status status = CheckBounds(bounds);
+  if (!status.ok()) return status;
   return CheckTokens("eos_token_ids", options.eos_token_ids, options.vocabulary_size);
 }
 
@@ -215,12 +224,6 @@ absl::Status PagedEngine::Submit(Request request, std::shared_ptr<RequestSink> s
 absl::Status PagedEngine::Validate(const Request& request) const {
   const SamplingParams& sampling = request.sampling;
   const int64_t num_prompt = static_cast<int64_t>(request.prompt.size());
-  struct Bound {
-    const char* name;
-    int64_t value;
-    int64_t min;
-    int64_t max;
-  };
   const Bound bounds[] = {
       {"prompt: number of tokens", num_prompt, 1, options_.context_length - 1},
       {"max_tokens", sampling.max_tokens, 1, options_.context_length - num_prompt},
@@ -231,11 +234,8 @@ absl::Status PagedEngine::Validate(const Request& request) const {
       {"num_prompt_logprobs", sampling.num_prompt_logprobs.value_or(0), 0,
        kernels::kTopLogprobsMax},
   };
-  for (const Bound& bound : bounds) {
-    absl::Status status = CheckRange(bound.name, bound.value, bound.min, bound.max);
-    if (!status.ok()) return status;
-  }
-  absl::Status status = CheckTokens("prompt", request.prompt, options_.vocabulary_size);
+  absl::Status status = CheckBounds(bounds);
+  if (status.ok()) status = CheckTokens("prompt", request.prompt, options_.vocabulary_size);
   if (status.ok()) status = ValidateResume(request);
   if (!status.ok()) return status;
   // The last token drawn is never written. Samples can run one after the other.
