@@ -1,4 +1,5 @@
 // Fetches a worker's model card: its text assets, piece by piece, checked against their digests.
+// Thread-safe.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,8 @@
 // The worker's side of one attempt of a generation request: reads when it is told to, stops
 // samples, cancels. Lives until gRPC is done with it and nobody holds it.
+//
+// No lock of its own: its public calls are made, and what it reads is handed over, under the mutex
+// of its GenerateProxy.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
 // GetModelCard: assets in pieces of at most 256 KiB, the SHA-256 with the last piece of each. Owns
-// itself.
+// itself. No lock: the next write starts in the reaction to the last one.
 #pragma once
 
 #include <vector>

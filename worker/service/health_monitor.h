@@ -3,7 +3,8 @@
 // 10 s); startup: serving has begun once; liveness: the engine has not failed and its heartbeat
 // moved within 30 s.
 //
-// Before the engine exists, the process sets the names itself (SetLoading).
+// Before the engine exists, the process sets the names itself (SetLoading). After that they belong
+// to the thread of the hub.
 #pragma once
 
 #include <cstdint>

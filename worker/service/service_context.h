@@ -1,5 +1,5 @@
-// What all calls of one worker share. Plain references; owned by WorkerService, outlives every
-// call.
+// What all calls of one worker share, on any thread: what it refers to is constant or thread-safe,
+// and its counters are atomic. Owned by WorkerService, outlives every call.
 #pragma once
 
 #include <atomic>

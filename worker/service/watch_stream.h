@@ -1,7 +1,8 @@
 // The frame of a server-streaming call that a WatcherHub ticks: one write outstanding, ends on
 // cancel. A subclass only says what comes next.
 //
-// Owns itself: Run() hands it to gRPC, OnDone deletes it.
+// Ticks come on the hub's thread, all else on gRPC's; one mutex makes them take turns, so that Next
+// needs no lock. Owns itself: Run() hands it to gRPC, OnDone deletes it.
 #pragma once
 
 #include <mutex>
