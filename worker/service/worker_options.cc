@@ -5,6 +5,8 @@
 namespace banyan::worker {
 namespace {
 
+constexpr int64_t kCpuBlockTokens = 16;  // kernels/cpu keeps keys and values in tiles of 16 tokens
+
 void AddModelOptions(rpc::OptionTable& table, WorkerOptions& options) {
   table.Section("Model");
   table.Text("model", "PATH", options.model,
@@ -35,7 +37,8 @@ void AddCapacityOptions(rpc::OptionTable& table, WorkerOptions& options) {
                 "memory that the model leaves, at most 4 GiB and at most what the largest batch "
                 "can use.");
   table.Bytes("kv-cache-bytes", options.kv_cache_bytes, "Size of the KV cache in bytes.");
-  table.Integer("block-size", "N", {1, 256}, options.block_size, "Tokens per KV block.");
+  table.Integer("block-size", "N", {1, 256}, options.block_size,
+                "Tokens per KV block; a multiple of 16 on the cpu backend.");
   table.Integer("max-step-tokens", "N", {1, 65'536}, options.max_step_tokens,
                 "Most tokens of one engine step, prefill and decode together.");
   table.Integer("max-running-sequences", "N", {1, 4'096}, options.max_running_sequences,
@@ -93,6 +96,11 @@ absl::Status CheckOptions(const WorkerOptions& options) {
         "--max-step-tokens: a step of a full batch needs a token for each of the %d sequences "
         "(--max-running-sequences), got %d",
         options.max_running_sequences, options.max_step_tokens));
+  }
+  if (options.backend == "cpu" && options.block_size % kCpuBlockTokens != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--block-size: the cpu backend takes multiples of %d tokens, got %d",
+                        kCpuBlockTokens, options.block_size));
   }
   if (options.worker_id.size() > 128) {
     return absl::InvalidArgumentError("--worker-id: longer than 128 bytes");

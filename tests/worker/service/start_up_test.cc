@@ -32,14 +32,14 @@ TEST(WorkerOptionsTest, EveryFlagHasAVariableAndHelpThatFits) {
 TEST(WorkerOptionsTest, FlagsReachTheirFields) {
   WorkerOptions options;
   rpc::OptionTable table = MakeOptionTable(options);
-  const char* args[] = {"banyan-worker",     "--model",    "m.gguf",         "--dtype=f32",
-                        "--kv-cache-tokens", "4096",       "--block-size=8", "--no-prefix-cache",
+  const char* args[] = {"banyan-worker",     "--model",    "m.gguf",          "--dtype=f32",
+                        "--kv-cache-tokens", "4096",       "--block-size=32", "--no-prefix-cache",
                         "--insecure",        "--threads=2"};
   ASSERT_EQ(*table.Parse(10, args), rpc::ParseOutcome::kRun);
   EXPECT_EQ(options.model, "m.gguf");
   EXPECT_EQ(options.dtype, "f32");
   EXPECT_EQ(options.kv_cache_tokens, 4096);
-  EXPECT_EQ(options.block_size, 8);
+  EXPECT_EQ(options.block_size, 32);
   EXPECT_TRUE(options.no_prefix_cache);
   EXPECT_EQ(options.threads, 2);
   EXPECT_EQ(options.security(), rpc::TransportSecurity::kInsecure);
@@ -57,6 +57,12 @@ TEST(WorkerOptionsTest, WhatDoesNotFitTogetherIsNamed) {
   options.max_step_tokens = 63;
   EXPECT_THAT(CheckFailure(options), HasSubstr("--max-step-tokens"));
   options.max_step_tokens = 64;
+  options.block_size = 8;
+  EXPECT_THAT(CheckFailure(options), HasSubstr("--block-size: the cpu backend takes multiples of "
+                                               "16 tokens, got 8"));
+  options.backend = "reference";
+  EXPECT_TRUE(CheckOptions(options).ok());
+  options.block_size = 16;
   options.worker_id = std::string(129, 'x');
   EXPECT_THAT(CheckFailure(options), HasSubstr("--worker-id"));
 }
