@@ -16,14 +16,18 @@ namespace banyan::cli {
 namespace {
 
 // In the child, between fork and exec: async-signal-safe calls only.
-[[noreturn]] void BecomeProgram(const char* program, char* const* argv, int output_fd) {
+[[noreturn]] void BecomeProgram(const char* program, char* const* argv, int output_fd,
+                                pid_t parent) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   // A group of its own: Ctrl-C at the terminal reaches the supervisor alone, which then drains in
   // order.
   ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  // SIGKILL: without a supervisor nobody could end a child that hangs. The check covers a parent
+  // that died before.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
   ::dup2(output_fd, STDOUT_FILENO);
   ::dup2(output_fd, STDERR_FILENO);
   const int null_fd = ::open("/dev/null", O_RDONLY);
@@ -50,8 +54,9 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const std::string& program,
   std::vector<char*> argv = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) BecomeProgram(program.c_str(), argv.data(), ends[1]);
+  if (pid == 0) BecomeProgram(program.c_str(), argv.data(), ends[1], parent);
   const int error = errno;
   ::close(ends[1]);
   if (pid < 0) {

@@ -27,7 +27,8 @@ ClusterMember::ClusterMember(MemberKind kind, std::string name, std::string prog
       log_(log_path_, std::ios::app) {}
 
 absl::Status ClusterMember::Start() {
-  std::filesystem::remove(port_file_);
+  std::error_code ignored;  // the first start has none
+  std::filesystem::remove(port_file_, ignored);
   ready_ = false;
   restart_at_.reset();
   started_ = Clock::Real().Now();

@@ -23,6 +23,7 @@ struct ServeOptions {
   int64_t kv_cache_tokens = 0;  // per worker; 0: from memory
   int64_t context_length = 0;   // 0: the model's
   std::string policy = "cost";
+  int64_t start_timeout_s = 900;
   int64_t drain_deadline_s = 30;
   bool insecure = false;
   std::string log_format = "text";

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_format.h"
 #include "cli/start_up_block.h"
+#include "cli/state_directory.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 
@@ -20,25 +21,16 @@ namespace {
 
 constexpr Duration kKillGrace = std::chrono::seconds(10);
 constexpr int kTurnMs = 100;
-
-std::filesystem::path MakeStateDir(const std::string& wanted) {
-  if (!wanted.empty()) {
-    std::filesystem::create_directories(wanted);
-    return wanted;
-  }
-  std::string name = (std::filesystem::temp_directory_path() / "banyan-XXXXXX").string();
-  return ::mkdtemp(name.data()) == nullptr ? std::filesystem::temp_directory_path()
-                                           : std::filesystem::path(name);
-}
+constexpr char kClusterFile[] = "cluster.json";
 
 }  // namespace
 
 ClusterSupervisor::ClusterSupervisor(ServeOptions options, std::filesystem::path model,
-                                     ClusterPrograms programs)
+                                     ClusterPrograms programs, std::filesystem::path state_dir)
     : options_(std::move(options)),
       model_(std::move(model)),
       programs_(std::move(programs)),
-      state_dir_(MakeStateDir(options_.state_dir)),
+      state_dir_(std::move(state_dir)),
       progress_("loading", static_cast<size_t>(options_.num_workers),
                 ::isatty(STDERR_FILENO) != 0 ? ProgressStyle::kBar : ProgressStyle::kLines,
                 stderr) {
@@ -103,7 +95,17 @@ rpc::ExitCode ClusterSupervisor::Run() {
     Stop();
     return rpc::ExitCode::kConfiguration;
   }
-  const auto workers_ready = [this] {
+  const TimePoint start_end = Clock::Real().Now() + std::chrono::seconds(options_.start_timeout_s);
+  const auto check_start_time = [&] {
+    if (failure_ || Clock::Real().Now() < start_end) return;
+    progress_.Finish();
+    std::fprintf(stderr,
+                 "banyan: the cluster is not up after %lld s (--start-timeout-s); logs are in %s\n",
+                 static_cast<long long>(options_.start_timeout_s), state_dir_.c_str());
+    failure_ = rpc::ExitCode::kTryLater;
+  };
+  const auto workers_ready = [&] {
+    check_start_time();
     return std::ranges::all_of(members_, [](const auto& member) {
       return member->kind() == MemberKind::kRouter || member->ready();
     });
@@ -117,7 +119,10 @@ rpc::ExitCode ClusterSupervisor::Run() {
       failure_ = rpc::ExitCode::kConfiguration;
     }
     const size_t num_workers = static_cast<size_t>(options_.num_workers);
-    up = WaitUntil([&] { return members_.back()->ready() && num_joined_ >= num_workers; });
+    up = WaitUntil([&] {
+      check_start_time();
+      return members_.back()->ready() && joined_.size() >= num_workers;
+    });
   }
   if (up) {
     phase_ = Phase::kServing;
@@ -159,7 +164,7 @@ void ClusterSupervisor::OnLine(ClusterMember& member, const ChildLogLine& line) 
     }
     return;
   }
-  if (line.event == "worker_joined") ++num_joined_;
+  if (line.event == "worker_joined") joined_.insert(line.Text("worker"));
   // A failed start is reported once, by Reap.
   if (line.event.ends_with("_refuses_to_start")) return;
   LogSeverity severity = LogSeverity::kInfo;
@@ -186,7 +191,11 @@ void ClusterSupervisor::Reap() {
           *code > 0 && *code < 128 ? static_cast<rpc::ExitCode>(*code) : rpc::ExitCode::kFailed;
     } else if (member->RestartDue(now)) {
       Log(LogSeverity::kWarning, "process_restarts").Field("process", member->name());
-      if (const absl::Status status = member->Start(); !status.ok()) member->ScheduleRestart(now);
+      if (const absl::Status status = member->Start(); !status.ok()) {
+        Log(LogSeverity::kError, "restart_failed").Field("error", std::string(status.message()));
+        member->ScheduleRestart(now);
+      }
+      WriteClusterFile();
     } else if (member->ready() || !member->restart_scheduled()) {
       Log(LogSeverity::kError, "process_ended")
           .Field("process", member->name())
@@ -234,7 +243,8 @@ void ClusterSupervisor::Stop() {
     }
     WaitForEnd(kind, kKillGrace);
   }
-  std::filesystem::remove(state_dir_ / "cluster.json");
+  std::error_code ignored;  // it may never have been written
+  std::filesystem::remove(state_dir_ / kClusterFile, ignored);
 }
 
 void ClusterSupervisor::PrintStartUpBlock() const {
@@ -269,10 +279,10 @@ void ClusterSupervisor::WriteClusterFile() const {
   for (const auto& member : members_) {
     if (member->kind() == MemberKind::kWorker) json["workers"].push_back(describe(*member));
   }
-  // Renamed into place, so that a reader never sees half of it.
-  const std::filesystem::path target = state_dir_ / "cluster.json";
-  std::ofstream(target.string() + ".tmp") << json.dump(2) << '\n';
-  std::filesystem::rename(target.string() + ".tmp", target);
+  if (const absl::Status status = ReplaceFile(state_dir_ / kClusterFile, json.dump(2) + "\n");
+      !status.ok()) {
+    Log(LogSeverity::kError, "cluster_file_failed").Field("error", std::string(status.message()));
+  }
 }
 
 }  // namespace banyan::cli

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ class ClusterSupervisor {
  public:
   // Make it on the thread that calls Run, before other threads start: it blocks SIGINT, SIGTERM and
   // SIGCHLD.
-  ClusterSupervisor(ServeOptions options, std::filesystem::path model, ClusterPrograms programs);
+  ClusterSupervisor(ServeOptions options, std::filesystem::path model, ClusterPrograms programs,
+                    std::filesystem::path state_dir);
   ~ClusterSupervisor();
 
   // Returns when the cluster has ended: after a signal, or because it could not start.
@@ -55,13 +57,13 @@ class ClusterSupervisor {
   const ServeOptions options_;
   const std::filesystem::path model_;
   const ClusterPrograms programs_;
-  std::filesystem::path state_dir_;
+  const std::filesystem::path state_dir_;
   int signal_fd_ = -1;
   std::vector<std::unique_ptr<ClusterMember>> members_;  // workers, then the router
   ProgressBar progress_;
   Phase phase_ = Phase::kStarting;
   int num_stop_signals_ = 0;
-  size_t num_joined_ = 0;
+  std::set<std::string> joined_;  // ids of workers that the router has taken in
   std::optional<rpc::ExitCode> failure_;
 };
 

@@ -7,6 +7,7 @@
 #include "cli/cluster_supervisor.h"
 #include "cli/command.h"
 #include "cli/model_location.h"
+#include "cli/state_directory.h"
 #include "common/rpc/command_line.h"
 #include "common/rpc/log_options.h"
 
@@ -33,6 +34,8 @@ void AddOptions(rpc::OptionTable& table, ServeOptions& options) {
   table.Choice("policy", {"cost", "round-robin"}, options.policy,
                "How the router chooses workers.");
   table.Switch("insecure", options.insecure, "Allow plaintext beyond this machine.");
+  table.Integer("start-timeout-s", "SECONDS", {1, 86'400}, options.start_timeout_s,
+                "Give up when the cluster is not up by then.");
   table.Integer("drain-deadline-s", "SECONDS", {0, 86'400}, options.drain_deadline_s,
                 "How long running requests may take to end after Ctrl-C.");
   table.Section("Compute");
@@ -94,7 +97,9 @@ rpc::ExitCode RunServe(int argc, const char* const* argv) {
   const absl::StatusOr<ClusterPrograms> programs = FindPrograms();
   if (!programs.ok()) return Fail(programs.status());
   rpc::ConfigureLog({.format = options.log_format, .level = options.log_level});
-  ClusterSupervisor supervisor(options, *model, *programs);
+  const absl::StatusOr<fs::path> state_dir = MakeStateDirectory(options.state_dir);
+  if (!state_dir.ok()) return Fail(state_dir.status());
+  ClusterSupervisor supervisor(options, *model, *programs, *state_dir);
   return supervisor.Run();
 }
 

@@ -1,5 +1,7 @@
 #include "cli/start_up_block.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "common/rpc/build_info.h"
 
@@ -38,8 +40,11 @@ std::string FormatStartUpBlock(const StartUpFacts& facts) {
                                  Megabytes(plan.Integer("workspace_bytes")),
                                  Megabytes(plan.Integer("kv_bytes"))));
   const int64_t tokens = plan.Integer("kv_tokens") * static_cast<int64_t>(facts.workers.size());
-  line("KV cache", absl::StrFormat("%s tokens in all; maximum concurrency for 4,096 tokens: %dx",
-                                   Grouped(tokens), tokens / 4096));
+  // What one request can be at most, where the model's context is shorter than the usual yardstick.
+  const int64_t yardstick = std::clamp<int64_t>(plan.Integer("context_length"), 1, 4096);
+  line("KV cache",
+       absl::StrFormat("%s tokens in all workers; maximum concurrency for %s tokens: %dx",
+                       Grouped(tokens), Grouped(yardstick), tokens / yardstick));
   out += '\n';
   line("router", absl::StrFormat("%s  (admin %s, health %s)", facts.router.listen.ToString(),
                                  facts.router.admin.ToString(), facts.router.health.ToString()));
@@ -52,8 +57,9 @@ std::string FormatStartUpBlock(const StartUpFacts& facts) {
   }
   line("logs", facts.state_dir);
   out += absl::StrFormat(
-      "\nTry:  banyan chat --address %s --message \"What is the capital of France?\"\n\n",
-      facts.router.listen.ToString());
+      "\nTry:  banyan chat --address %s --message \"What is the capital of France?\"\n"
+      "      banyan workers --admin %s\n\n",
+      facts.router.listen.ToString(), facts.router.admin.ToString());
   return out;
 }
 

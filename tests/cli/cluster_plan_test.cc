@@ -71,13 +71,23 @@ TEST(ClusterPlanTest, RouterHearsOfEveryWorkerAndExtraFlagsComeLast) {
 
 TEST(StartUpBlockTest, SaysHowManyLongRequestsFit) {
   StartUpFacts facts;
-  facts.worker_plan.fields = {{"kv_tokens", "65536"}, {"model", "smollm2"}};
+  facts.worker_plan.fields = {
+      {"kv_tokens", "65536"}, {"model", "smollm2"}, {"context_length", "8192"}};
   facts.router = RouterPorts({"127.0.0.1", 7070});
   facts.workers = {WorkerPorts({"127.0.0.1", 7070}, 0), WorkerPorts({"127.0.0.1", 7070}, 1)};
   const std::string block = FormatStartUpBlock(facts);
-  EXPECT_THAT(block, HasSubstr("131,072 tokens in all; maximum concurrency for 4,096 tokens: 32x"));
+  EXPECT_THAT(
+      block, HasSubstr("131,072 tokens in all workers; maximum concurrency for 4,096 tokens: 32x"));
   EXPECT_THAT(block, HasSubstr("http://127.0.0.1:7071/metrics"));
   EXPECT_THAT(block, HasSubstr("http://127.0.0.1:7181/metrics"));
+}
+
+TEST(StartUpBlockTest, CountsWholeContextsWhereTheModelsIsShort) {
+  StartUpFacts facts;
+  facts.worker_plan.fields = {{"kv_tokens", "65536"}, {"context_length", "1024"}};
+  facts.router = RouterPorts({"127.0.0.1", 7070});
+  facts.workers = {WorkerPorts({"127.0.0.1", 7070}, 0)};
+  EXPECT_THAT(FormatStartUpBlock(facts), HasSubstr("maximum concurrency for 1,024 tokens: 64x"));
 }
 
 }  // namespace
