@@ -83,5 +83,5 @@ FUZZ_SECONDS ?= 300
 fuzz:
 	@$(TOOLCHAIN)/install_packages.sh build lint
 	@[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
-	@cmake --build build/fuzz -j $(JOBS)
+	@cmake --build build/fuzz -j $(JOBS) --target fuzz_targets
 	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
