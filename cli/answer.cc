@@ -103,6 +103,9 @@ std::string Answer::ToJson() const {
     list.push_back(std::move(item));
   }
   out["samples"] = std::move(list);
+  if (start.prompt_logprobs().token_ids_size() > 0) {
+    out["prompt_logprobs"] = LogprobsJson(start.prompt_logprobs());
+  }
   out["usage"] = {{"prompt_tokens", usage.prompt_tokens()},
                   {"cached_tokens", usage.cached_tokens()},
                   {"completion_tokens", usage.completion_tokens()}};

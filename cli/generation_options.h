@@ -34,16 +34,29 @@ struct GenerationOptions {
   std::optional<int64_t> seed;
   std::optional<int64_t> num_samples;
   std::optional<int64_t> num_logprobs;
+  std::optional<int64_t> min_tokens;
+  std::optional<int64_t> num_prompt_logprobs;
+  std::optional<int64_t> truncate_prompt_tokens;
+  std::string presence_penalty;
+  std::string frequency_penalty;
+  std::string repetition_penalty;
+  std::vector<std::string> logit_bias;  // "ID=BIAS"
+  std::vector<std::string> stop_token_ids;
   std::vector<std::string> stop;
   std::string priority = "interactive";
   std::string session_id;
   bool ignore_eos = false;
+  bool include_stop = false;
+  bool keep_special_tokens = false;
   bool json = false;
 
   void AddTo(rpc::OptionTable& table);
   // Fills everything but the prompt. INVALID_ARGUMENT names the flag; ranges are the router's to
   // check.
   absl::Status Apply(v1::GenerateRequest& request) const;
+
+ private:
+  absl::Status ApplyReals(v1::SamplingParams& sampling) const;
 };
 
 }  // namespace banyan::cli

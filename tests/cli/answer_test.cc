@@ -81,6 +81,17 @@ TEST(GenerationOptionsTest, FlagsReachTheRequestAndBadNumbersNameTheFlag) {
   EXPECT_EQ(request.sampling().top_k(), 5u);
   EXPECT_EQ(request.sampling().seed(), ~uint64_t{0});
   EXPECT_EQ(request.stop(0), "END");
+  options.logit_bias = {"7=-100", "9=1.5"};
+  options.stop_token_ids = {"3"};
+  options.repetition_penalty = "1.1";
+  ASSERT_TRUE(options.Apply(request).ok());
+  EXPECT_EQ(request.sampling().logit_bias().at(7), -100);
+  EXPECT_EQ(request.sampling().stop_token_ids(0), 3u);
+  EXPECT_EQ(request.sampling().repetition_penalty(), 1.1f);
+  options.logit_bias = {"7"};
+  EXPECT_THAT(std::string(options.Apply(request).message()),
+              ::testing::HasSubstr("--logit-bias: want ID=BIAS"));
+  options.logit_bias.clear();
   options.top_p = "much";
   EXPECT_THAT(std::string(options.Apply(request).message()),
               ::testing::HasSubstr("--top-p: want a number"));
