@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "tests/kernels/cpu/cpu_fixture.h"
+#include "tests/testing/sanitized.h"
 
 namespace banyan::kernels::testing {
 namespace {
@@ -133,6 +134,9 @@ TEST_P(AttentionTest, AgreesWithReferenceOverHeadsSizesAndContexts) {
        {Shape{1, 1, 64}, Shape{6, 2, 64}, Shape{4, 1, 80}, Shape{8, 1, 128}, Shape{2, 2, 8}}) {
     for (int window : {0, 7}) {
       for (int length : {1, 15, 16, 17, 255, 257}) {
+        // Under a sanitizer half a minute a path goes to the long rows of the wide shapes.
+        const bool is_wide = shape.heads * shape.head_size > 64;
+        if (banyan::testing::kSanitized && length > 17 && is_wide) continue;
         const int num_blocks = length / kBlockSize + 1;
         Runner got(*cpu, dtype, shape, length);
         Runner want(*reference, dtype, shape, length);

@@ -6,21 +6,12 @@
 
 #include <cstdlib>
 
+#include "tests/testing/sanitized.h"
+
 namespace banyan::worker {
 namespace {
 
-// Under a sanitizer a step takes about ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kNumSteps = 1'000;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr int kNumSteps = 1'000;
-#else
-constexpr int kNumSteps = 10'000;
-#endif
-#else
-constexpr int kNumSteps = 10'000;
-#endif
+constexpr int kNumSteps = banyan::testing::kSanitized ? 1'000 : 10'000;
 
 int FromEnvironment(const char* name, int otherwise) {
   const char* value = std::getenv(name);
