@@ -14,6 +14,10 @@ constexpr const char* kRetryCauses[] = {"connect", "unavailable", "rejected"};
 // Beyond it further models share one series: names come from workers, which may be many.
 constexpr size_t kModelSeriesMax = 64;
 constexpr int kStatusCodeMax = 16;
+constexpr RoutingReason kRoutingReasons[] = {RoutingReason::kPrefix,        RoutingReason::kLoad,
+                                             RoutingReason::kPrefixTooBusy, RoutingReason::kSession,
+                                             RoutingReason::kOnlyCandidate, RoutingReason::kRetry,
+                                             RoutingReason::kResume,        RoutingReason::kPanic};
 
 std::string CodeName(absl::StatusCode code) {
   return absl::AsciiStrToUpper(absl::StatusCodeToString(code));
@@ -185,17 +189,34 @@ void RouterMetrics::SetTree(size_t runs, size_t bytes, size_t bytes_max, uint64_
                static_cast<double>(evictions));
 }
 
+void RouterMetrics::CreatePoolSeries(const std::string& pool) {
+  for (const char* cause : kRetryCauses) {
+    registry_.Counter("banyan_router_retries_total", {{"pool", pool}, {"cause", cause}});
+  }
+  for (const RoutingReason reason : kRoutingReasons) {
+    registry_.Counter("banyan_router_decisions_total",
+                      {{"pool", pool}, {"reason", NameOf(reason)}});
+  }
+  registry_.Counter("banyan_router_expected_cached_tokens_total", {{"pool", pool}});
+  registry_.Histogram("banyan_router_ttft_prediction_ratio", {{"pool", pool}});
+}
+
 void RouterMetrics::SetWorkers(std::span<const v1::Worker> workers) {
   const std::lock_guard lock(mutex_);
   std::map<std::pair<std::string, std::string>, int> counts;
   std::set<std::pair<std::string, std::string>> present;
   for (const v1::Worker& worker : workers) {
-    pools_.insert(worker.pool());
+    if (pools_.insert(worker.pool()).second) CreatePoolSeries(worker.pool());
     ++counts[{worker.pool(), HealthName(worker.health())}];
     if (worker.info().worker_id().empty()) continue;
     const rpc::MetricsRegistry::Labels labels = {{"pool", worker.pool()},
                                                  {"worker", worker.info().worker_id()}};
     present.emplace(worker.pool(), worker.info().worker_id());
+    for (int cause = 0; cause < kNumResyncCauses; ++cause) {
+      rpc::MetricsRegistry::Labels with_cause = labels;
+      with_cause["cause"] = std::string(NameOf(static_cast<ResyncCause>(cause)));
+      registry_.Counter("banyan_router_worker_resyncs_total", with_cause);
+    }
     registry_.Gauge("banyan_router_worker_active_streams", labels).Set(worker.active_streams());
     registry_.Gauge("banyan_router_worker_load_age_seconds", labels)
         .Set(static_cast<double>(worker.load_age_us()) * 1e-6);

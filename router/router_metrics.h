@@ -74,10 +74,13 @@ class RouterMetrics {
   void SetDraining(bool draining);
 
   void SetTree(size_t runs, size_t bytes, size_t bytes_max, uint64_t evictions);
-  // Writes the series of these workers and drops those of workers that left.
+  // Writes the series of these workers and drops those of workers that left. Counters over closed
+  // lists begin at 0 here, when their pool or worker is first seen, so that rates have data.
   void SetWorkers(std::span<const v1::Worker> workers);
 
  private:
+  void CreatePoolSeries(const std::string& pool);
+
   rpc::MetricsRegistry& registry_;
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, std::unique_ptr<RequestSeries>> requests_;
