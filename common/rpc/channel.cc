@@ -1,5 +1,6 @@
 #include "common/rpc/channel.h"
 
+#include "common/rpc/callback_threads.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
@@ -7,6 +8,7 @@
 namespace banyan::rpc {
 
 std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address, ChannelProfile profile) {
+  KeepCallbackThreads();
   grpc::ChannelArguments args;
   // Snapshots are chunked at 64 KiB and cards at 256 KiB; prompt log-probs are what may be large.
   args.SetMaxReceiveMessageSize(64 << 20);

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/callback_threads.h"
 #include "grpc/support/log.h"
 #include "grpcpp/ext/channelz_service_plugin.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -121,6 +122,7 @@ Server::Server(ListenAddress address, std::unique_ptr<HealthService> health)
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       HealthBoard& health,
                                                       std::span<grpc::Service* const> services) {
+  KeepCallbackThreads();
   BANYAN_RETURN_IF_ERROR(CheckExposure(options.address, options.security));
   PrepareProcess();
   const ServerLimits& limits = LimitsOf(options.profile);
