@@ -49,7 +49,7 @@ stop:
 
 .PHONY: test
 test: test-tools build
-	@source $(TOOLCHAIN)/env.sh && ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	@source $(TOOLCHAIN)/env.sh && ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) $(CTEST_FLAGS)
 
 # The whole suite under ASan and UBSan; what links no gRPC under TSan (docs/style.md says why).
 .PHONY: sanitize
@@ -58,7 +58,7 @@ sanitize: test-tools
 	@source $(TOOLCHAIN)/env.sh && for build in $(SANITIZER_BUILDS); do \
 	  { [ -f $$build/build.ninja ] || cmake --preset $$(basename $$build) >/dev/null; } && \
 	  cmake --build $$build -j $(JOBS) && \
-	  ctest --test-dir $$build --output-on-failure -j $(JOBS) -LE 'model|slow' || exit 1; done
+	  ctest --test-dir $$build --output-on-failure -j $(JOBS) $(CTEST_FLAGS) -LE 'model|slow' || exit 1; done
 
 .PHONY: lint
 lint:
