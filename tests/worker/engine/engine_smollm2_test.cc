@@ -1,4 +1,4 @@
-// Engine and model together on SmolLM2-135M-Instruct (Apache-2.0), skipped without its file: in
+// Engine and model together on SmolLM2-135M-Instruct (Apache-2.0): in
 // bfloat16 the same tokens under every configuration, in float32 the greedy tokens of Hugging Face
 // Transformers (tests/golden/smollm2).
 #include <gtest/gtest.h>
@@ -23,8 +23,9 @@ class EngineSmolLm2Test : public ::testing::Test {
  protected:
   void SetUp() override {
     const std::filesystem::path path = banyan::testing::DefaultModelPath();
-    if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
-    if (FastBFloat16Backends().empty()) GTEST_SKIP() << "no backend is fast enough";
+    ASSERT_TRUE(std::filesystem::exists(path))
+        << path << ": deploy/toolchain/fetch_model.py fetches it";
+    ASSERT_FALSE(FastBFloat16Backends().empty());
     auto checkpoint = Checkpoint::Open(path);
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
     checkpoint_ = *std::move(checkpoint);
